@@ -1,0 +1,29 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test bench lint lock
+demo: $(VENV)/ready
+	$(RUN) -m pipelines demo
+
+test: $(VENV)/ready lint
+	$(RUN) -m pytest
+
+bench: $(VENV)/ready
+	$(RUN) -m benchmarks
+
+lint: $(VENV)/ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+lock: $(VENV)/ready  # write requirements-dev.txt anew from requirements-dev.in
+	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url requirements-dev.in -o requirements-dev.txt
+
+$(VENV)/ready: requirements-dev.txt
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q uv
+	$(VENV)/bin/uv pip install -q --python $(RUN) -r requirements-dev.txt
+	touch $@

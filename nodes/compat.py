@@ -1,0 +1,25 @@
+"""The differences between ComfyUI 0.3.64 and today's, kept in one place.
+
+Every node file takes ``io`` and ``ui`` from here and builds its schema with ``schema(...)``.
+"""
+
+import inspect
+from dataclasses import fields
+
+from comfy_api.latest import ComfyExtension, io, ui
+
+__all__ = ["ComfyExtension", "advanced", "io", "schema", "ui"]
+
+_SCHEMA_FIELDS = {field.name for field in fields(io.Schema)}
+
+
+def schema(**arguments) -> io.Schema:
+    """Build ``io.Schema``, leaving out the fields this ComfyUI does not know (``search_aliases``, ...)."""
+    return io.Schema(**{name: value for name, value in arguments.items() if name in _SCHEMA_FIELDS})
+
+
+def advanced(input_type, *args, **arguments):
+    """Build an input that newer pages fold away under "advanced"; older pages show it as any other."""
+    known = inspect.signature(input_type.Input.__init__).parameters
+    extra = {"advanced": True} if "advanced" in known else {}
+    return input_type.Input(*args, **arguments, **extra)

@@ -1,0 +1,3 @@
+"""The nodes of cosmicman."""
+
+NODES: list = []

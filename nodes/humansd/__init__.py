@@ -1,0 +1,3 @@
+"""The nodes of humansd."""
+
+NODES: list = []

@@ -1,0 +1,3 @@
+"""The nodes of parts2whole."""
+
+NODES: list = []

@@ -1,0 +1,3 @@
+"""Nodes that detect, convert, change and draw poses."""
+
+NODES: list = []

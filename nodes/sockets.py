@@ -1,0 +1,9 @@
+"""Our own socket types, declared once. ComfyUI's own types come first wherever they fit."""
+
+from .compat import io
+
+StyleGAN = io.Custom("FIGURA_STYLEGAN")  # a generator in a ModelPatcher
+Ws = io.Custom("FIGURA_WS")  # latents: a dict {"ws": [B, num_ws, w_dim], ...}
+Parts = io.Custom("FIGURA_PARTS")  # a list of reference parts
+Caption = io.Custom("FIGURA_CAPTION")  # body groups of a caption
+PoseKeypoint = io.Custom("POSE_KEYPOINT")  # OpenPose dictionaries, as other packs use them

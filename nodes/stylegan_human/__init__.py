@@ -1,0 +1,3 @@
+"""The nodes of stylegan_human."""
+
+NODES: list = []

@@ -1,0 +1,1 @@
+"""Standalone model code of the four systems: inference and training on torch, with no ComfyUI in it."""

@@ -1,0 +1,1 @@
+"""The ground every system stands on: images, masks, seeds, weights, errors, progress."""

@@ -1,0 +1,36 @@
+"""How long work reports on itself and is stopped, without knowing who listens.
+
+A long function takes ``progress: Progress = silent`` and calls it after each step. Whoever listens may raise
+to stop the work (ComfyUI's interrupt does); the function must leave nothing half done when that happens.
+"""
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Progress(Protocol):
+    """Called as ``progress(done, total, preview)`` after each step."""
+
+    def __call__(self, done: int, total: int, preview: Tensor | None = None) -> None:
+        """Args: done: steps finished, 1..total. preview: pixels [3, H, W] in [-1, 1], or None."""
+        ...
+
+
+def silent(done: int, total: int, preview: Tensor | None = None) -> None:
+    """The listener that does nothing."""
+
+
+def console(description: str) -> Progress:
+    """Return a listener that draws a tqdm bar on the terminal."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=description, unit="step")
+
+    def update(done: int, total: int, preview: Tensor | None = None) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return update

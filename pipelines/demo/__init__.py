@@ -1,0 +1,1 @@
+"""The demo: every system run on tiny models, and a contact sheet of what came out."""

@@ -1,0 +1,1 @@
+"""HumanSD: skeleton-guided text-to-image for people, on SD2.1."""

@@ -1,0 +1,3 @@
+"""The verbs of this system on the command line."""
+
+COMMANDS: dict = {}

@@ -1,0 +1,1 @@
+"""The mannequin world: people drawn by rule, with every attribute known."""

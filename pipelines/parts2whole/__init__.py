@@ -1,0 +1,1 @@
+"""Parts2Whole: one person composed from reference parts, on SD1.5."""

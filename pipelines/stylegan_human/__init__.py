@@ -1,0 +1,1 @@
+"""StyleGAN-Human: generate, edit, invert and compose people."""
