@@ -73,7 +73,7 @@ def to_image(pixels: Tensor) -> Tensor:
 
 
 def to_uint8(pixels: Tensor) -> np.ndarray:
-    """Pixels [B, C, H, W] in [-1, 1] -> uint8 [B, H, W, C], truncated as in StyleGAN's scripts, not rounded."""
+    """Pixels [B, C, H, W] in [-1, 1] -> uint8 [B, H, W, C], truncated as StyleGAN's scripts do."""
     return (pixels * 127.5 + 128).clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu().numpy()
 
 
