@@ -27,7 +27,7 @@ class Record:
 def compare(
     name: str, ours: Callable[[], object], other: Callable[[], object], other_is: str, repeats: int = 3
 ):
-    """Return a Record of CPU seconds: the median of ``repeats`` turns each, taken alternately after one warm-up.
+    """Return a Record of CPU seconds: medians of ``repeats`` turns, taken alternately after one warm-up.
 
     CPU seconds of one thread, not wall time: on a shared machine only they can be compared.
     """
