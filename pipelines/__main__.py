@@ -10,6 +10,19 @@ SYSTEMS = {
     "parts2whole": "parts2whole",
     "mannequin": "mannequin",
 }
+TOP_LEVEL = ("demo",)  # packages whose verbs stand right after ``figura``
+
+
+def all_commands() -> dict:
+    """Return every verb, nested as it is typed: ``{"stylegan": {"generate": ...}, "demo": ...}``."""
+    commands = {word: _commands(package) for word, package in SYSTEMS.items()}
+    for package in TOP_LEVEL:
+        commands |= _commands(package)
+    return {word: verbs for word, verbs in commands.items() if verbs}
+
+
+def _commands(package: str) -> dict:
+    return import_module(f".{package}.commands", __package__).COMMANDS
 
 
 def main() -> None:
@@ -18,13 +31,8 @@ def main() -> None:
 
     from .common.errors import FiguraInputError
 
-    commands = {
-        word: import_module(f".{package}.commands", __package__).COMMANDS for word, package in SYSTEMS.items()
-    }
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {word: verbs for word, verbs in commands.items() if verbs}, prog="figura"
-        )
+        tyro.extras.subcommand_cli_from_dict(all_commands(), prog="figura")
     except FiguraInputError as error:
         print(f"figura: {error}", file=sys.stderr)
         raise SystemExit(2) from None
