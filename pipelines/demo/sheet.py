@@ -29,7 +29,7 @@ def draw_sheet(results: list[DemoResult], path: Path) -> Path:
 
 
 def _paste_fitted(page: Image.Image, path: Path, left: int, top: int) -> None:
-    """Fit the picture into its cell, centred; small ones are enlarged without smoothing, to show their pixels."""
+    """Fit the picture into its cell, centred; small ones are enlarged unsmoothed, to show their pixels."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     scale = CELL / max(picture.size)
