@@ -1,0 +1,55 @@
+"""Model files and input pictures that the shipped workflows name, tiny and written on the spot."""
+
+import importlib
+import shutil
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from . import graphs, pack, stock_models
+
+DEMO = pack.ROOT / "pipelines" / "demo"
+
+
+def write_all(base: Path) -> None:
+    """Fill ``base/models`` by every system's ``write_models`` and for stock nodes; fill ``base/input``."""
+    for path in sorted(DEMO.glob("*.py")):
+        system = importlib.import_module(f"comfyui_figura.pipelines.demo.{path.stem}")
+        if hasattr(system, "write_models"):
+            system.write_models(base / "models")
+    shipped = [graphs.load(name) for name in graphs.names()]
+    stock_models.write(base / "models", shipped)
+    write_pictures(base / "input", shipped)
+
+
+def remove(base: Path) -> None:
+    """Take back the space; pytest keeps the folders of three sessions."""
+    for name in ("models", "packages", "custom_nodes"):
+        shutil.rmtree(base / name, ignore_errors=True)
+
+
+def write_pictures(folder: Path, shipped: list[dict]) -> None:
+    """Draw a person for every name in a LoadImage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _names(shipped, "LoadImage", "image") | _names(shipped, "LoadImageMask", "image"):
+        if not (folder / name).exists():
+            draw_person(len(name)).save(folder / name)
+
+
+def _names(shipped: list[dict], class_type: str, key: str) -> set[str]:
+    nodes = [node for graph in shipped for node in graph.values() if node["class_type"] == class_type]
+    return {node["inputs"][key] for node in nodes if isinstance(node["inputs"].get(key), str)}
+
+
+def draw_person(seed: int, width: int = 256, height: int = 384) -> Image.Image:
+    """A figure of a head, a trunk and four limbs on a transparent ground (RGBA: LoadImage makes its mask)."""
+    picture = Image.new("RGBA", (width, height), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(picture)
+    cloth = ((seed * 71) % 200 + 40, (seed * 37) % 200 + 40, (seed * 53) % 200 + 40, 255)
+    skin, x, y = (222, 184, 150, 255), width / 2, height / 8
+    for dx in (-1, 1):
+        pen.line([(x, 2.2 * y), (x + dx * 0.9 * x / 2, 4 * y)], fill=skin, width=width // 14)
+        pen.line([(x, 4.2 * y), (x + dx * 0.3 * x, 7.6 * y)], fill=(40, 50, 90, 255), width=width // 9)
+    pen.rectangle([x - 0.3 * x, 1.8 * y, x + 0.3 * x, 4.4 * y], fill=cloth)
+    pen.ellipse([x - 0.8 * y, 0.3 * y, x + 0.8 * y, 1.9 * y], fill=skin)
+    return picture

@@ -1,0 +1,96 @@
+"""Print, as one line of JSON, what importing the pack costs beyond ComfyUI. Run in a fresh process:
+
+``python tests/nodes/measure_import.py <pack folder> <ComfyUI folder>``
+"""
+
+import asyncio
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+FORBIDDEN = (
+    "socket.connect",
+    "socket.bind",
+    "subprocess.Popen",
+    "os.system",
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+)
+
+
+def load_comfyui(folder: Path) -> None:
+    """Bring in what ComfyUI has in memory when it comes to custom nodes."""
+    sys.path.insert(0, str(folder))
+    from comfy.cli_args import args
+
+    args.cpu = True
+    for name in ("comfy.sd", "comfy.utils", "folder_paths", "nodes", "comfy_api.latest"):
+        importlib.import_module(name)
+
+
+def import_pack(folder: Path) -> int:
+    """Import the pack as ComfyUI does and ask for its nodes; returns how many there are."""
+    spec = importlib.util.spec_from_file_location(
+        "figura_measured", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["figura_measured"] = module
+    spec.loader.exec_module(module)
+
+    async def ask():
+        return await (await module.comfy_entrypoint()).get_node_list()
+
+    return len([node.GET_SCHEMA() for node in asyncio.run(ask())])
+
+
+def resident_megabytes() -> float:
+    """Memory of this process now (on Linux), else its peak so far."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main() -> None:
+    """Measure and print."""
+    pack, comfyui = Path(sys.argv[1]), Path(sys.argv[2])
+    load_comfyui(comfyui)
+    asyncio.run(asyncio.sleep(0))  # the loop's own modules
+    seen: list[str] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple) -> None:
+        if not watching:
+            return
+        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        if event in FORBIDDEN or (writes and "__pycache__" not in str(arguments[0])):
+            seen.append(f"{event} {arguments[0]}")
+
+    sys.addaudithook(watch)
+    gc.collect()
+    before, modules = resident_megabytes(), set(sys.modules)
+    begin = time.process_time()
+    count = import_pack(pack)
+    seconds = time.process_time() - begin
+    watching = False
+    cost = {
+        "cpu_seconds": round(seconds, 4),
+        "megabytes": round(resident_megabytes() - before, 2),
+        "modules": sorted({name.split(".")[0] for name in set(sys.modules) - modules}),
+        "forbidden": seen,
+        "nodes": count,
+    }
+    print(json.dumps(cost))
+
+
+if __name__ == "__main__":
+    main()
