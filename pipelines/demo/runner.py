@@ -17,7 +17,7 @@ def run(config: DemoConfig) -> None:
     if config.comfyui:
         from .comfyui import run_workflows
 
-        results += run_workflows(config)
+        results += run_workflows(config.out / "workflows")
     sheet = draw_sheet(results, config.out / "contact_sheet.png")
     _print_table(results)
     print(f"\nAll pictures on one page: {sheet}")
