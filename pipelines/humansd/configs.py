@@ -1,0 +1,109 @@
+"""Settings of HumanSD: the published defaults, and what the commands take. No torch here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ADDED_PROMPT = "detailed background, best quality, extremely detailed"
+NEGATIVE_PROMPT = (
+    "longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits, cropped, "
+    "worst quality, low quality"
+)
+STEPS = 50
+GUIDANCE = 10.0
+SIZE = 512  # the short side HumanSD was trained at
+MULTIPLE = 64  # sides of a canvas are multiples of this
+LATENT_SCALE = 0.18215
+LATENT_CHANNELS = 4
+Schedule = Literal["full", "legacy_49"]
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """How a picture is painted. The names are those of the released script."""
+
+    ddim_steps: int = STEPS
+    """DDIM steps."""
+    schedule: Schedule = "full"
+    """full: every step, from the noisiest on. legacy_49: as the released scripts do, the first step left out."""
+    scale: float = GUIDANCE
+    """Classifier-free guidance."""
+    strength: float = 1.0
+    """With an initial picture: how much of it is painted anew, 0 to 1. 1 ignores the picture."""
+    eta: float = 0.0
+    """0 is DDIM; above it, noise is added again in each step, up to 1 (DDPM)."""
+    pose_strength: float = 1.0
+    """How strongly the skeleton is followed; 0 is as if it were empty."""
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """Paint people in given poses."""
+
+    prompt: str
+    """What to paint."""
+    humansd_checkpoint: Path
+    """humansd-v1.ckpt, the same as .safetensors, or a diffusers folder."""
+    pose_file: Path | None = None
+    """A pose (.npz of HumanSD or Human-Art, or .json of OpenPose), or a folder of them: one picture each."""
+    image: Path | None = None
+    """A photograph to take the pose from, or a folder of them."""
+    skeleton: Path | None = None
+    """A skeleton already drawn in HumanSD's colours, or a folder of them."""
+    init_image: Path | None = None
+    """With strength below 1: the picture to start from."""
+    save_path: Path = Path("outputs/humansd")
+    """Folder for the pictures, and for the skeletons beside them."""
+    negative_prompt: str = NEGATIVE_PROMPT
+    """What to keep out."""
+    added_prompt: str = ADDED_PROMPT
+    """Put behind every prompt; empty for none."""
+    image_H: int | None = None
+    """Height of the canvas. Left out: from the pose's own picture, the short side at 512."""
+    image_W: int | None = None
+    """Width of the canvas."""
+    num_samples: int = 1
+    """Pictures for each pose."""
+    seed: int = 1234
+    """The picture number i has seed + i."""
+    detection_thresh: float = 0.05
+    """Joints and people with a lower score are not drawn."""
+    sample: SampleConfig = SampleConfig()
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    """Weights' type. auto: fp16 on a GPU, fp32 on the CPU."""
+
+
+@dataclass(frozen=True)
+class SkeletonConfig:
+    """Draw skeletons from photographs or pose files."""
+
+    source: Path
+    """A photograph or pose file, or a folder of them."""
+    save_path: Path = Path("outputs/skeletons")
+    """Folder for <name>.png (the skeleton) and <name>.npz (the pose)."""
+    detection_thresh: float = 0.05
+    """Joints and people with a lower score are not drawn."""
+    backend: str = "auto"
+    """The pose estimator for photographs."""
+
+
+@dataclass(frozen=True)
+class WidenConfig:
+    """Turn a plain Stable Diffusion 2.1-base checkpoint into a start for training HumanSD."""
+
+    source: Path
+    """v2-1_512-ema-pruned.ckpt or .safetensors (4 input channels)."""
+    out: Path
+    """Where to write the 8-channel checkpoint (.safetensors)."""
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """Turn the released .ckpt into .safetensors with only what inference needs."""
+
+    source: Path
+    """humansd-v1.ckpt."""
+    out: Path
+    """Where to write it (.safetensors)."""
