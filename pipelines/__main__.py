@@ -25,14 +25,37 @@ def _commands(package: str) -> dict:
     return import_module(f".{package}.commands", __package__).COMMANDS
 
 
-def main() -> None:
-    """Run one command; a FiguraInputError ends it with its sentence and exit code 2, without a traceback."""
+def dispatch(commands: dict, words: list[str], prog: str) -> None:
+    """Follow ``words`` down the nested verbs, then let tyro read the flags of the one they name."""
     import tyro
 
+    chosen = commands.get(words[0]) if words else None
+    if chosen is None:
+        asked = words[:1] in (["-h"], ["--help"])
+        print(usage(commands, prog), file=sys.stdout if asked else sys.stderr)
+        raise SystemExit(0 if asked else 2)
+    prog = f"{prog} {words[0]}"
+    if isinstance(chosen, dict):
+        dispatch(chosen, words[1:], prog)
+    else:
+        tyro.cli(chosen, args=words[1:], prog=prog)
+
+
+def usage(commands: dict, prog: str) -> str:
+    """The verbs that may follow ``prog``, each with its first line of help."""
+    lines = [f"usage: {prog} <command> ...", ""]
+    for word, verb in commands.items():
+        about = ", ".join(verb) if isinstance(verb, dict) else (verb.__doc__ or "").strip().split("\n")[0]
+        lines.append(f"  {word:12} {about}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run one command; a FiguraInputError ends it with its sentence and exit code 2, without a traceback."""
     from .common.errors import FiguraInputError
 
     try:
-        tyro.extras.subcommand_cli_from_dict(all_commands(), prog="figura")
+        dispatch(all_commands(), sys.argv[1:], "figura")
     except FiguraInputError as error:
         print(f"figura: {error}", file=sys.stderr)
         raise SystemExit(2) from None
