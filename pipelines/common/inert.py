@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -45,23 +46,36 @@ class StandIn:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Bytes that stay in the file: a long byte string of the pickle, or a storage of a torch file."""
+    """Bytes that stay in the file: a long byte string of the pickle, or a storage of a torch file.
+
+    ``crc`` is the checksum that the file keeps of them; 0 means none.
+    """
 
     file: BinaryIO
     start: int
     size: int
+    crc: int = 0
 
     def __len__(self) -> int:
         return self.size
 
     def read(self) -> bytes:
-        """Return the bytes; whoever else reads the file goes on where they were."""
+        """Return the bytes."""
+        data = bytearray(self.size)
+        self.read_into(memoryview(data))
+        return bytes(data)
+
+    def read_into(self, target: memoryview) -> None:
+        """Fill ``target`` with the bytes; whoever else reads the file goes on where they were."""
         back = self.file.tell()
         try:
             self.file.seek(self.start)
-            return self.file.read(self.size)
+            if self.file.readinto(target) != self.size:  # type: ignore[attr-defined]
+                raise BadPickle("it ends early")
         finally:
             self.file.seek(back)
+        if self.crc and zlib.crc32(target) != self.crc:
+            raise BadPickle("a checksum in it does not fit: bytes were damaged on the way")
 
 
 class Stream:

@@ -14,8 +14,19 @@ import torch
 
 from .door import StateDict, opened
 from .errors import FiguraWeightsError
-from .inert import BadPickle, Builder, Span, Stream
-from .rebuild import ARRAYS, CONTAINERS, PLAIN, ArrayShell, Blob, DType, LazyTensor, Storage
+from .inert import BadPickle, Builder, Global, Span, StandIn, Stream
+from .rebuild import (
+    ARRAYS,
+    CONTAINERS,
+    LEGACY_MAGIC,
+    PLAIN,
+    ArrayShell,
+    Blob,
+    DType,
+    LazyTensor,
+    Storage,
+)  # fmt: skip
+from .torch_file import torch_root
 from .unpickle import Machine
 
 MAX_DEPTH = 12  # modules within modules; a StyleGAN generator has four levels
@@ -246,13 +257,19 @@ def _tf_record(network: _TFNetwork, depth: int) -> TFNetworkRecord:
 def load_pickled_arrays(path: str | Path) -> Any:
     """Read a side file: a pickled tensor or array, or lists and dicts of them; tensors come to the CPU.
 
-    Serves StyleGAN-Human's ``mean_latent.pkl`` and ``style_vect_mean_*.pkl``.
+    Serves StyleGAN-Human's ``mean_latent.pkl``, ``style_vect_mean_*.pkl`` and the SeFa ``.pt`` files.
     """
-    with opened(path, "a pickle of tensors or arrays") as file:
-        return _values(Machine(Stream(file), PLAIN).run(), {}, 0)
+    wanted = "a pickle of tensors or arrays"
+    with opened(path, wanted) as file:
+        head = file.read(len(LEGACY_MAGIC))
+        if head != LEGACY_MAGIC and not head.startswith(b"PK"):
+            return _values(Machine(Stream(file), PLAIN).run(), {}, 0)
+    with torch_root(path, wanted) as root:
+        return _values(root, {}, 0)
 
 
 def _values(value: Any, storages: dict[int, torch.Tensor], depth: int) -> Any:
+    """Turn lazy tensors into tensors, all through lists and dicts."""
     if depth > MAX_DEPTH:
         raise BadPickle("values nested without end")
     if isinstance(value, LazyTensor):
@@ -261,6 +278,6 @@ def _values(value: Any, storages: dict[int, torch.Tensor], depth: int) -> Any:
         return {key: _values(item, storages, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_values(item, storages, depth + 1) for item in value)
-    if isinstance(value, (Storage, Blob)):
-        raise BadPickle("a bare storage")
+    if isinstance(value, (Storage, Blob, StandIn, Global, Builder)):
+        raise BadPickle(f"it holds a {type(value).__name__}, which is no array")
     return plain(value)

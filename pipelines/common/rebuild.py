@@ -18,7 +18,9 @@ from torch import Tensor
 from .inert import BadPickle, Builder, Global, Span, Stream
 from .unpickle import Machine
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_MAGIC = (
+    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # how torch files began before zip
+)
 DTYPES = {
     name: getattr(torch, name)
     for name in (
@@ -51,8 +53,13 @@ class Storage:
             raise BadPickle(f"a storage of {len(place)} bytes claims {self.count} elements of {self.dtype}")
         if not self.count:
             return torch.empty(0, dtype=self.dtype)
-        data = bytearray(place if isinstance(place, bytes) else place.read())
-        return torch.frombuffer(data, dtype=self.dtype)
+        data = torch.empty(len(place), dtype=torch.uint8)
+        target = data.numpy().data
+        if isinstance(place, bytes):
+            target[:] = place
+        else:
+            place.read_into(target)
+        return data.view(self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,8 +323,8 @@ def read_legacy(stream: Stream, stand_ins: bool = False) -> tuple[Any, dict[str,
 
     Returns the root object and the storages by key. The storages' bytes stay in the file.
     """
-    if Machine(stream, {}).run() != LEGACY_MAGIC or Machine(stream, {}).run() != 1001:
-        raise BadPickle("a pickle, but not one that torch wrote")
+    if stream.read(len(LEGACY_MAGIC)) != LEGACY_MAGIC or Machine(stream, {}).run() != 1001:
+        raise BadPickle("it is a pickle, but not one that torch.save wrote")
     system = Machine(stream, {}).run()
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise BadPickle("written on a machine of the other byte order")
