@@ -15,11 +15,11 @@ import comfy.sd
 import comfy.utils
 import folder_paths
 import torch
-from comfy import model_base, model_detection, supported_models
+from comfy import model_base, supported_models
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ..pipelines.common import ldm, ldm_text
+from ..pipelines.common import ldm, ldm_text, ldm_vae
 from ..pipelines.common.errors import FiguraWeightsError
 from ..pipelines.common.ldm import UNetConfig, unet_config_from_diffusers
 from ..pipelines.common.weights import StateDict
@@ -52,10 +52,7 @@ HEADS = {  # what shapes do not tell, by family: one head count for all levels, 
 
 def unet_config_from_ldm(state: StateDict, family: type) -> UNetConfig:
     """Read a UNet's configuration from LDM-named shapes; heads are those of the family."""
-    config = model_detection.detect_unet_config(state, "")
-    if config is None:
-        raise FiguraWeightsError("UNet", _names(state), "a Stable Diffusion UNet with LDM names")
-    return config | HEADS[family]
+    return ldm.unet_config_from_shapes(state) | HEADS[family]
 
 
 def load_unet(
@@ -189,9 +186,8 @@ def load_vae(state: StateDict, *, dtype: torch.dtype | None = None, what: str = 
     """Build a VAE of any size from weights under diffusers or LDM names (without prefix), or TAESD's."""
     if "taesd_decoder.1.weight" in state:
         return comfy.sd.VAE(sd=dict(state), dtype=dtype)
-    state = ldm.vae_to_ldm(state) if ldm.is_diffusers_vae(state) else dict(state)
-    state = {name: tensor for name, tensor in state.items() if not name.startswith(("loss.", "model_ema."))}
-    sizes = ldm.vae_config_from_shapes(state)
+    state = ldm_vae.vae_to_ldm(state) if ldm_vae.is_diffusers_vae(state) else ldm_vae.own_tensors(state)
+    sizes = ldm_vae.vae_config_from_shapes(state)
     embed_dim = sizes.pop("embed_dim")
     sizes |= {"double_z": True, "resolution": 256, "out_ch": 3, "attn_resolutions": [], "dropout": 0.0}
     parameters = {"ddconfig": sizes, "embed_dim": embed_dim}
@@ -228,7 +224,3 @@ def _check(what: str, state: StateDict, expected: Mapping[str, tuple[int, ...]])
         what, "; ".join(parts), f"the {len(expected)} tensors of this network",
         "The file is of another model or incomplete; check that it lies with its own config.json.",
     )  # fmt: skip
-
-
-def _names(state: StateDict) -> str:
-    return f"{len(state)} tensors ({', '.join(list(state)[:5])}{', …' * (len(state) > 5)})"

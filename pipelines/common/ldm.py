@@ -4,7 +4,6 @@ Only names, shapes and configurations; no model is built here. ``unet_config`` m
 description of a UNet: ``model_channels``, ``channel_mult``, ``num_res_blocks``, transformer depths and heads.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +12,14 @@ from .weights import StateDict
 
 UNetConfig = dict[str, Any]
 
-UNET_PREFIX, VAE_PREFIX = "model.diffusion_model.", "first_stage_model."
+UNET_PREFIX = "model.diffusion_model."
+_LDM_CONSTANTS: dict[str, Any] = {
+    "image_size": 32,
+    "use_spatial_transformer": True,
+    "legacy": False,
+    "use_temporal_attention": False,
+    "use_temporal_resblock": False,
+}
 _UNET_TOP = {
     "conv_in": "input_blocks.0.0",
     "time_embedding.linear_1": "time_embed.0",
@@ -61,11 +67,7 @@ def unet_config_from_diffusers(config: dict[str, Any]) -> UNetConfig:
     up = [d if "CrossAttn" in kind else 0 for d, kind in zip(depth_out, up_types, strict=True)]
     adm = config.get("projection_class_embeddings_input_dim")
     return {
-        "image_size": 32,
-        "use_spatial_transformer": True,
-        "legacy": False,
-        "use_temporal_attention": False,
-        "use_temporal_resblock": False,
+        **_LDM_CONSTANTS,
         "in_channels": config.get("in_channels", 4),
         "out_channels": config.get("out_channels", 4),
         "model_channels": widths[0],
@@ -200,65 +202,92 @@ def unet_to_diffusers(state: StateDict, unet_config: UNetConfig) -> StateDict:
     return _rename(state, modules, {new: old for old, new in _RESNET.items()})
 
 
-_VAE_RULES = [
-    (r"mid_block\.resnets\.0\.", "mid.block_1."),
-    (r"mid_block\.resnets\.1\.", "mid.block_2."),
-    (r"mid_block\.attentions\.0\.group_norm\.", "mid.attn_1.norm."),
-    (r"mid_block\.attentions\.0\.(?:to_q|query)\.", "mid.attn_1.q."),
-    (r"mid_block\.attentions\.0\.(?:to_k|key)\.", "mid.attn_1.k."),
-    (r"mid_block\.attentions\.0\.(?:to_v|value)\.", "mid.attn_1.v."),
-    (r"mid_block\.attentions\.0\.(?:to_out\.0|proj_attn)\.", "mid.attn_1.proj_out."),
-    (r"conv_norm_out\.", "norm_out."),
-    (r"conv_shortcut\.", "nin_shortcut."),
-    (r"^encoder\.down_blocks\.(\d+)\.resnets\.", r"encoder.down.\1.block."),
-    (r"^encoder\.down_blocks\.(\d+)\.downsamplers\.0\.", r"encoder.down.\1.downsample."),
-]
-
-
-def is_diffusers_vae(names: Iterable[str]) -> bool:
-    """Tell diffusers VAE names (``encoder.down_blocks``) from LDM names (``encoder.down``)."""
-    return any(name.startswith(("encoder.down_blocks.", "decoder.up_blocks.")) for name in names)
-
-
-def vae_to_ldm(state: StateDict) -> StateDict:
-    """diffusers AutoencoderKL names -> LDM names (without prefix); attention becomes 1x1 convolutions."""
-    levels = 1 + max(
-        (int(name.split(".")[2]) for name in state if name.startswith("decoder.up_blocks.")), default=0
-    )
-    renamed = {}
-    for name, tensor in state.items():
-        for pattern, new in _VAE_RULES:
-            name = re.sub(pattern, new, name)
-        match = re.match(r"decoder\.up_blocks\.(\d+)\.(resnets\.|upsamplers\.0\.)(.*)", name)
-        if match:
-            part = "block." if match[2] == "resnets." else "upsample."
-            name = f"decoder.up.{levels - 1 - int(match[1])}.{part}{match[3]}"
-        if ".mid.attn_1." in name and name.endswith("weight") and tensor.ndim == 2:
-            tensor = tensor[:, :, None, None]
-        renamed[name] = tensor
-    return renamed
-
-
-def vae_config_from_shapes(state: StateDict) -> dict[str, Any]:
-    """Read a KL VAE's sizes (LDM names): ``ch, ch_mult, num_res_blocks, z_channels, embed_dim, …``."""
+def unet_config_from_shapes(state: StateDict) -> UNetConfig:
+    """Read a UNet's configuration from LDM-named tensors (without prefix), except its attention heads."""
     try:
-        first = state["encoder.conv_in.weight"]
-        levels = 1 + max(int(name.split(".")[2]) for name in state if name.startswith("encoder.down."))
-        blocks = 1 + max(int(n.split(".")[4]) for n in state if n.startswith("encoder.down.0.block."))
-        widths = [state[f"encoder.down.{i}.block.0.conv1.weight"].shape[0] for i in range(levels)]
-        z = state["decoder.conv_in.weight"].shape[1]
-        embed = state["post_quant_conv.weight"].shape[1]
-    except (KeyError, ValueError, IndexError) as error:
+        first, last = state["input_blocks.0.0.weight"], state["out.2.weight"]
+        width = first.shape[0]
+        res, mult, depth = _down_blocks(state, width)
+    except KeyError as error:
         raise FiguraWeightsError(
-            "VAE", f"no tensor {error}", "the KL autoencoder of Stable Diffusion",
-            "Take a checkpoint with a VAE in it, or load the VAE from a file of its own.",
-        ) from error  # fmt: skip
-    channels = first.shape[0]
+            "UNet", f"{len(state)} tensors, none named {error}", "a Stable Diffusion UNet with LDM names"
+        ) from error
+    outputs = sum(count + 1 for count in res)
+    contexts = [t.shape[1] for n, t in state.items() if n.endswith("attn2.to_k.weight")]
+    projections = [t.ndim == 2 for n, t in state.items() if n.endswith(".proj_in.weight")]
+    adm = state["label_emb.0.0.weight"].shape[1] if "label_emb.0.0.weight" in state else None
+    middle = _depth(state, "middle_block.1.") or (-1 if "middle_block.0.in_layers.0.weight" in state else -2)
     return {
+        **_LDM_CONSTANTS,
         "in_channels": first.shape[1],
-        "ch": channels,
-        "ch_mult": [width // channels for width in widths],
-        "num_res_blocks": blocks,
-        "z_channels": z,
-        "embed_dim": embed,
+        "out_channels": last.shape[0],
+        "model_channels": width,
+        "channel_mult": mult,
+        "num_res_blocks": res,
+        "transformer_depth": depth,
+        "transformer_depth_output": [
+            _depth(state, f"output_blocks.{n}.1.") for n in reversed(range(outputs))
+        ],
+        "transformer_depth_middle": middle,
+        "use_linear_in_transformer": any(projections),
+        "context_dim": contexts[0] if contexts else None,
+        "adm_in_channels": adm,
+        **({"num_classes": "sequential"} if adm else {}),
+    }
+
+
+def _down_blocks(state: StateDict, width: int) -> tuple[list[int], list[int], list[int]]:
+    """Residual blocks per level, channel multiple per level, transformer depth per block."""
+    res, mult, depth, n = [0], [], [], 1
+    while any(f"input_blocks.{n}.0.{part}.weight" in state for part in ("op", "in_layers.0")):
+        if f"input_blocks.{n}.0.op.weight" in state:
+            res.append(0)
+        else:
+            if res[-1] == 0:
+                mult.append(state[f"input_blocks.{n}.0.out_layers.3.weight"].shape[0] // width)
+            res[-1] += 1
+            depth.append(_depth(state, f"input_blocks.{n}.1."))
+        n += 1
+    return res, mult, depth
+
+
+def _depth(state: StateDict, prefix: str) -> int:
+    prefix += "transformer_blocks."
+    numbers = [int(name[len(prefix) :].split(".")[0]) for name in state if name.startswith(prefix)]
+    return 1 + max(numbers, default=-1)
+
+
+def heads_of_family(unet_config: UNetConfig) -> dict[str, int]:
+    """Heads as Stable Diffusion chose them: 8 for SD1 (convolutions around attention), else 64 wide."""
+    if unet_config["use_linear_in_transformer"]:
+        return {"num_heads": -1, "num_head_channels": 64}
+    return {"num_heads": 8, "num_head_channels": -1}
+
+
+def diffusers_config(unet_config: UNetConfig) -> dict[str, Any]:
+    """The ``config.json`` that diffusers needs for a UNet described as LDM does."""
+    widths = [unet_config["model_channels"] * mult for mult in unet_config["channel_mult"]]
+    res, depth = unet_config["num_res_blocks"], iter(unet_config["transformer_depth"])
+    per_level = [[next(depth) for _ in range(count)][0] for count in res]
+    middle = unet_config["transformer_depth_middle"]
+    heads = unet_config["num_heads"]
+    adm = unet_config["adm_in_channels"]
+    added = {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": unet_config.get("addition_time_embed_dim", 256),
+        "projection_class_embeddings_input_dim": adm,
+    }
+    return {
+        "in_channels": unet_config["in_channels"],
+        "out_channels": unet_config["out_channels"],
+        "block_out_channels": widths,
+        "layers_per_block": list(res) if len(set(res)) > 1 else res[0],
+        "transformer_layers_per_block": [*(d or 1 for d in per_level[:-1]), max(middle, per_level[-1], 1)],
+        "down_block_types": ["CrossAttnDownBlock2D" if d else "DownBlock2D" for d in per_level],
+        "up_block_types": ["CrossAttnUpBlock2D" if d else "UpBlock2D" for d in reversed(per_level)],
+        "mid_block_type": {-1: "UNetMidBlock2D", -2: None}.get(middle, "UNetMidBlock2DCrossAttn"),
+        "attention_head_dim": heads if heads > 0 else [w // unet_config["num_head_channels"] for w in widths],
+        "cross_attention_dim": unet_config["context_dim"],
+        "use_linear_projection": unet_config["use_linear_in_transformer"],
+        **(added if adm else {}),
     }

@@ -1,0 +1,206 @@
+"""Stable Diffusion bases opened from disk for the command line: text encoders, VAE, UNet, schedule.
+
+A base is a diffusers folder (``model_index.json`` and its sub-folders), a single checkpoint file, or the id
+of a repository that is already in Hugging Face's local cache. Nothing is downloaded.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import ldm, ldm_text, ldm_vae, text
+from .errors import FiguraInputError, FiguraWeightsError
+from .weights import StateDict, load_state_dict
+
+log = logging.getLogger(__name__)
+WEIGHT_NAMES = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "model.safetensors",
+    "model.fp16.safetensors",
+    "pytorch_model.bin",
+)
+SD_VAE = {"scaling_factor": 0.18215}
+SDXL_VAE = {"scaling_factor": 0.13025}
+
+
+@dataclass
+class Base:
+    """An opened base, on the CPU. ``encoders`` by ComfyUI's names: ``clip_l``, ``clip_h``, ``clip_g``."""
+
+    encoders: Mapping[str, nn.Module]
+    vae: nn.Module
+    scheduler: dict[str, Any] | None = None
+    """diffusers' scheduler configuration, where the base brings one."""
+    unet: nn.Module | None = field(default=None)
+    """Only when it was asked for."""
+
+    def to(self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype) -> "Base":
+        """Move everything; the VAE in a type of its own, as SDXL's overflows in fp16."""
+        for encoder in self.encoders.values():
+            encoder.to(device, dtype)
+        self.vae.to(device, vae_dtype)
+        if self.unet is not None:
+            self.unet.to(device, dtype)
+        return self
+
+
+def find(path: str | Path, what: str, hint: str) -> Path:
+    """A local file or folder; an id ``owner/name`` is looked up in Hugging Face's local cache only."""
+    local = Path(path).expanduser()
+    if local.exists():
+        return local
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(path)):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            return Path(snapshot_download(str(path), local_files_only=True))
+        except LocalEntryNotFoundError:
+            hint = f"Run: hf download {path} — or give a folder or file that you have. {hint}"
+    raise FiguraInputError(what, f"'{path}', which is not on this computer", "a file or folder", hint)
+
+
+def open_base(path: Path, *, unet: bool = False) -> Base:
+    """Open text encoders and VAE (and the UNet, if asked for) of a diffusers folder or a single file."""
+    return _open_folder(path, unet) if path.is_dir() else _open_file(path, unet)
+
+
+def _open_folder(path: Path, with_unet: bool) -> Base:
+    encoders = {}
+    for folder in ("text_encoder", "text_encoder_2"):
+        if (path / folder).is_dir():
+            config, state = read_module(path / folder)
+            name = _encoder_name(folder, config)
+            encoders[name] = text.text_encoder(state, name, config, f"{folder} of {path.name}")
+    if not encoders or not (path / "vae").is_dir():
+        raise FiguraWeightsError(
+            path.name, "a folder without text_encoder/ and vae/", "a diffusers folder of the base model",
+            "Give the folder that holds model_index.json, or a single .safetensors checkpoint.",
+        )  # fmt: skip
+    config, state = read_module(path / "vae")
+    scheduler = path / "scheduler" / "scheduler_config.json"
+    settings = json.loads(scheduler.read_text()) if scheduler.is_file() else None
+    network = open_unet(path / "unet") if with_unet else None
+    return Base(encoders, build_vae(state, config, f"vae of {path.name}"), settings, network)
+
+
+def _encoder_name(folder: str, config: Mapping[str, Any]) -> str:
+    if folder == "text_encoder_2" or "WithProjection" in "".join(config.get("architectures") or []):
+        return "clip_g"
+    return "clip_h" if config.get("hidden_act") == "gelu" else "clip_l"
+
+
+def read_module(folder: Path) -> tuple[dict[str, Any], StateDict]:
+    """``config.json`` and the weights that lie in one folder of a diffusers model."""
+    weights = next((folder / name for name in WEIGHT_NAMES if (folder / name).is_file()), None)
+    if weights is None:
+        names = sorted(file.name for file in folder.glob("*"))[:5] if folder.is_dir() else []
+        raise FiguraWeightsError(
+            f"{folder.parent.name}/{folder.name}", f"the files {names}", f"config.json and {WEIGHT_NAMES[0]}",
+            "The download is incomplete.",
+        )  # fmt: skip
+    return read_config(folder / "config.json"), load_state_dict(weights)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A model's config.json, or {} where there is none; a damaged one raises FiguraWeightsError."""
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FiguraWeightsError(
+            path.name, f"a file that is not JSON ({error})", "a model's config.json"
+        ) from error
+    if not isinstance(config, dict):
+        raise FiguraWeightsError(path.name, type(config).__name__, "a JSON object")
+    return config
+
+
+def _open_file(path: Path, with_unet: bool) -> Base:
+    state = load_state_dict(path)
+    found = ldm_text.text_encoders(state)
+    vae = ldm.strip_prefix(state, ldm_vae.VAE_PREFIX)
+    if not found or not vae:
+        raise FiguraWeightsError(
+            path.name, "no text encoder or no VAE in it", "a full checkpoint of the base model",
+            "This looks like a UNet alone; the base is the other file.",
+        )  # fmt: skip
+    if "clip_h" in found:
+        found["clip_h"] = ldm_text.drop_last_layer(found["clip_h"])
+    encoders = {name: text.text_encoder(part, name, what=path.name) for name, part in found.items()}
+    network = None
+    if with_unet:
+        part = ldm.strip_prefix(state, ldm.UNET_PREFIX)
+        network = build_unet(part, ldm_unet_config(part), path.name)
+    settings = SDXL_VAE if "clip_g" in found else SD_VAE
+    return Base(encoders, build_vae(vae, settings, path.name), None, network)
+
+
+def build_vae(state: StateDict, config: Mapping[str, Any], what: str) -> nn.Module:
+    """A diffusers AutoencoderKL of any size from LDM or diffusers names, on the CPU."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    state = ldm_vae.vae_to_ldm(state) if ldm_vae.is_diffusers_vae(state) else ldm_vae.own_tensors(state)
+    sizes = ldm_vae.vae_config_from_shapes(state)
+    widths = [sizes["ch"] * mult for mult in sizes["ch_mult"]]
+    with torch.device("meta"):
+        settings = {
+            "in_channels": sizes["in_channels"],
+            "out_channels": 3,
+            "down_block_types": ["DownEncoderBlock2D"] * len(widths),
+            "up_block_types": ["UpDecoderBlock2D"] * len(widths),
+            "block_out_channels": widths,
+            "layers_per_block": sizes["num_res_blocks"],
+            "latent_channels": sizes["z_channels"],
+            "scaling_factor": config.get("scaling_factor", SD_VAE["scaling_factor"]),
+        }
+        vae = AutoencoderKL.from_config(settings)
+    return _fill(vae, ldm_vae.vae_to_diffusers(state, len(widths)), what)
+
+
+def build_unet(state: StateDict, config: Mapping[str, Any], what: str) -> nn.Module:
+    """A diffusers UNet2DConditionModel from its configuration and LDM or diffusers names, on the CPU."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    if not ldm.is_diffusers_unet(state):
+        state = ldm.unet_to_diffusers(state, ldm.unet_config_from_diffusers(dict(config)))
+    known = {key: value for key, value in config.items() if not key.startswith("_")}
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(known)
+    return _fill(unet, state, what)
+
+
+def ldm_unet_config(state: StateDict) -> dict[str, Any]:
+    """diffusers' configuration of a UNet under LDM names, read from its shapes."""
+    config = ldm.unet_config_from_shapes(state)
+    return ldm.diffusers_config(config | ldm.heads_of_family(config))
+
+
+def open_unet(folder: Path) -> nn.Module:
+    """The UNet of a diffusers folder (``config.json`` beside its weights)."""
+    config, state = read_module(folder)
+    return build_unet(state, config, f"{folder.parent.name}/{folder.name}")
+
+
+def _fill(model: Any, state: StateDict, what: str) -> nn.Module:
+    """Put exactly the expected tensors into a module made on the meta device, or raise FiguraWeightsError."""
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    wrong = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    if wrong:
+        raise FiguraWeightsError(
+            what, f"{len(wrong)} tensors missing, unknown or of another shape ({', '.join(wrong[:5])})",
+            f"the {len(expected)} tensors of its configuration", "It is of another model or incomplete.",
+        )  # fmt: skip
+    model.load_state_dict(state, assign=True)
+    return model.eval().requires_grad_(False)
