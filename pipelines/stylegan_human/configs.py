@@ -21,7 +21,9 @@ class V1Config:
     fmap_base: int = 8192
     fmap_max: int = 512
     fused_scale: bool | None = None
-    """Kernels of the upsampling convolutions are flipped: always, never, or (None) from 128 pixels width on."""
+    """Kernels of the upsampling convolutions are flipped: always, never, or (None) from 128 pixels width
+    on.
+    """
     truncation_cutoff: int | None = 8
     """Rows that truncation moves when the caller names none."""
 
@@ -62,7 +64,9 @@ class V2Config:
 
 @dataclass(frozen=True)
 class V3Config:
-    """StyleGAN3 (Karras et al. 2021). Defaults are stylegan3-t's at 512x256; ``stylegan3_r`` gives the other."""
+    """StyleGAN3 (Karras et al. 2021). Defaults are stylegan3-t's at 512x256; ``stylegan3_r`` gives the
+    other.
+    """
 
     resolution: int = 512
     square: bool = False
@@ -132,9 +136,8 @@ def stylegan3_r(resolution: int = 512) -> V3Config:
 
 def tiny(number: int = 2, resolution: int = 64) -> Config:
     """A generator for tests and the demo: same structure, a few channels."""
-    sizes = {"resolution": resolution, "z_dim": 32, "w_dim": 32}
     if number == 1:
-        return V1Config(fmap_base=256, fmap_max=16, **sizes)
+        return V1Config(resolution, z_dim=32, w_dim=32, fmap_base=256, fmap_max=16)
     if number == 2:
-        return V2Config(channel_base=512, channel_max=24, **sizes)
-    return V3Config(channel_base=1024, channel_max=16, **sizes)
+        return V2Config(resolution, z_dim=32, w_dim=32, channel_base=512, channel_max=24)
+    return V3Config(resolution, z_dim=32, w_dim=32, channel_base=1024, channel_max=16)

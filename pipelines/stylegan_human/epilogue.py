@@ -1,6 +1,5 @@
 """StyleGAN2's end of a layer: noise, bias, leaky ReLU, gain and clamp."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -8,7 +7,9 @@ from .ops import SQRT2, recording
 
 
 def noisy_bias_act(x: Tensor, noise: Tensor | None, bias: Tensor, clamp: float | None) -> Tensor:
-    """clamp(sqrt(2) * leaky_relu(x + noise + bias)) on [N, C, H, W]; overwrites ``x`` where no gradient needs it."""
+    """clamp(sqrt(2) * leaky_relu(x + noise + bias)) on [N, C, H, W]; overwrites ``x`` where no gradient needs
+    it.
+    """
     shift = bias.to(x.dtype).reshape(1, -1, 1, 1)
     if recording(x, noise, bias):
         x = x + shift if noise is None else x + noise.to(x.dtype) + shift

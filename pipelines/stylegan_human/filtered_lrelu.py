@@ -1,9 +1,9 @@
 """StyleGAN3's activation: upsample, leaky ReLU, clamp, downsample (Karras et al. 2021, section 3.2).
 
-The filters run in polyphase form: no inserted zero is ever multiplied, no sample computed that is then dropped.
+The filters run in polyphase form: no inserted zero is ever multiplied, no sample computed that is then
+dropped.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,8 +24,9 @@ def filtered_lrelu(
 ) -> Tensor:
     """[N, C, H, W] -> [N, C, H', W'].
 
-    ``up_filter`` [taps], ``down_filter`` [taps] (separable) or [taps, taps]. ``padding`` holds (before, after) for
-    height and width, counted on the zero-inserted signal, the filters' own length included; may be negative.
+    ``up_filter`` [taps], ``down_filter`` [taps] (separable) or [taps, taps]. ``padding`` holds (before,
+    after) for height and width, counted on the zero-inserted signal, the filters' own length included; may be
+    negative.
     """
     x = x + bias.to(x.dtype).reshape(1, -1, 1, 1)
     for axis in (0, 1):
@@ -39,7 +40,9 @@ def filtered_lrelu(
 
 
 def upsample(x: Tensor, taps: Tensor | None, up: int, padding: tuple[int, int], axis: int) -> Tensor:
-    """Insert ``up - 1`` zeros after each sample, pad, convolve with ``taps`` * up, along ``axis``; in polyphase form."""
+    """Insert ``up - 1`` zeros after each sample, pad, convolve with ``taps`` * up, along ``axis``; in
+    polyphase form.
+    """
     if taps is None:
         return x
     count, kernel, stride = len(taps), (taps * up).to(x.dtype), [1, 1]

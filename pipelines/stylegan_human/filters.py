@@ -1,4 +1,6 @@
-"""StyleGAN3's low-pass filters and the plan of its layers (Karras et al. 2021, sections 3.2 and appendix C)."""
+"""StyleGAN3's low-pass filters and the plan of its layers (Karras et al. 2021, sections 3.2 and appendix
+C).
+"""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +13,9 @@ from .configs import V3Config
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Sizes and filters of one synthesis layer. Sizes are (height, width); frequencies are in cycles per picture."""
+    """Sizes and filters of one synthesis layer. Sizes are (height, width); frequencies are in cycles per
+    picture.
+    """
 
     name: str
     in_channels: int
@@ -39,7 +43,9 @@ class LayerPlan:
         return self.in_rate * self.up
 
     def padding(self, axis: int) -> tuple[int, int]:
-        """Zeros before and after the zero-inserted signal along ``axis`` (0 height, 1 width); may be negative."""
+        """Zeros before and after the zero-inserted signal along ``axis`` (0 height, 1 width); may be
+        negative.
+        """
         up_taps, down_taps = max(self.up_taps, 1), max(self.down_taps, 1)
         wanted = (self.out_size[axis] - 1) * self.down + 1
         total = wanted - (self.in_size[axis] + self.kernel - 1) * self.up + up_taps + down_taps - 2
@@ -116,7 +122,9 @@ def _band(config: V3Config, index: int) -> Band:
 
 
 def design(taps: int, cutoff: float, half_width: float, rate: float, radial: bool = False) -> Tensor | None:
-    """A low-pass filter: [taps], or [taps, taps] where ``radial``; None for a single tap, which changes nothing."""
+    """A low-pass filter: [taps], or [taps, taps] where ``radial``; None for a single tap, which changes
+    nothing.
+    """
     if taps == 1:
         return None
     from scipy.signal import firwin, kaiser_atten, kaiser_beta
@@ -128,7 +136,9 @@ def design(taps: int, cutoff: float, half_width: float, rate: float, radial: boo
 
 
 def _jinc(taps: int, cutoff: float, beta: float, rate: float) -> Tensor:
-    """The radially symmetric ideal low-pass (first-order Bessel function over radius) under a Kaiser window."""
+    """The radially symmetric ideal low-pass (first-order Bessel function over radius) under a Kaiser
+    window.
+    """
     import numpy as np
     from scipy.special import j1
 

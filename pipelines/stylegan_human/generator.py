@@ -14,6 +14,9 @@ from .synthesis_v3 import SynthesisV3
 class Generator(nn.Module):
     """``generator(z)`` is ``generator.synthesis(generator.mapping(z))``."""
 
+    mapping: Mapping
+    synthesis: Synthesis
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

@@ -46,7 +46,9 @@ def parse_seeds(text: str, limit: int = 4096) -> list[int]:
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-    """Move the first ``cutoff`` rows (all when None) towards ``w_avg``: psi 1 leaves them, 0 gives the average."""
+    """Move the first ``cutoff`` rows (all when None) towards ``w_avg``: psi 1 leaves them, 0 gives the
+    average.
+    """
     if psi == 1:
         return ws
     rows = ws.shape[1] if cutoff is None else min(cutoff, ws.shape[1])
@@ -71,7 +73,9 @@ def lerp(a: Tensor, b: Tensor, alpha: float | Tensor) -> Tensor:
 
 
 def slerp(a: Tensor, b: Tensor, alpha: float, threshold: float = 0.9995) -> Tensor:
-    """Move along the arc from ``a`` to ``b`` in the last axis; nearly parallel vectors are interpolated straight."""
+    """Move along the arc from ``a`` to ``b`` in the last axis; nearly parallel vectors are interpolated
+    straight.
+    """
     cosine = (torch.nn.functional.normalize(a, dim=-1) * torch.nn.functional.normalize(b, dim=-1)).sum(
         -1, keepdim=True
     )
@@ -99,7 +103,9 @@ def check_same_model(ws: Tensor, other: Tensor, what: str = "second latent") -> 
 
 
 def check_ws(ws: Tensor, num_ws: int, w_dim: int, what: str = "latent") -> Tensor:
-    """Return ``ws`` as float32 [N, num_ws, w_dim], or raise FiguraInputError; a plain w [N, w_dim] is repeated."""
+    """Return ``ws`` as float32 [N, num_ws, w_dim], or raise FiguraInputError; a plain w [N, w_dim] is
+    repeated.
+    """
     if not isinstance(ws, Tensor) or ws.ndim not in (2, 3):
         came = f"shape {list(ws.shape)}" if isinstance(ws, Tensor) else type(ws).__name__
         raise FiguraInputError(what, came, f"[batch, {num_ws}, {w_dim}]")

@@ -14,6 +14,8 @@ from .ops import FullyConnected, normalize_2nd_moment
 class Mapping(nn.Module):
     """Normalised z, and a normalised label embedding if there are labels, through ``fc0``, ``fc1``, …"""
 
+    w_avg: Tensor
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.z_dim, self.c_dim, self.w_dim = config.z_dim, config.c_dim, config.w_dim
@@ -43,7 +45,8 @@ class Mapping(nn.Module):
     ) -> Tensor:
         """[N, z_dim] (and labels [N, c_dim], zeros when None) -> ws [N, num_ws, w_dim], truncated.
 
-        ``truncation_cutoff`` rows are truncated; None means the model's own default (8 for v1, all for v2 and v3).
+        ``truncation_cutoff`` rows are truncated; None means the model's own default (8 for v1, all for v2 and
+        v3).
         """
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise FiguraInputError("z", f"shape {list(z.shape)}", f"[batch, {self.z_dim}]")

@@ -18,8 +18,9 @@ NoiseSource = Callable[[int, Tensor], Tensor | None]
 def noise_source(mode: str, seeds: Sequence[int] | None = None) -> NoiseSource:
     """Return the source for a ``noise_mode`` of the released scripts.
 
-    ``random`` with ``seeds`` (one per sample) draws each sample's noise from its own CPU generator, so a picture
-    does not depend on its place in a batch; without seeds it draws from torch's global generator, as training does.
+    ``random`` with ``seeds`` (one per sample) draws each sample's noise from its own CPU generator, so a
+    picture does not depend on its place in a batch; without seeds it draws from torch's global generator, as
+    training does.
     """
     if mode == "const":
         return lambda layer, own: own

@@ -1,7 +1,8 @@
 """The operations all three families are made of: bias and activation, FIR filters, modulated convolution.
 
-Sources: StyleGAN2 (Karras et al. 2020, section 2.2 and appendix B), StyleGAN3 (2021, appendix D). Everything is
-plain PyTorch and differentiable any number of times. Work happens in place only where no gradient is recorded.
+Sources: StyleGAN2 (Karras et al. 2020, section 2.2 and appendix B), StyleGAN3 (2021, appendix D). Everything
+is plain PyTorch and differentiable any number of times. Work happens in place only where no gradient is
+recorded.
 """
 
 import math
@@ -95,8 +96,8 @@ def modulated_conv2d(
 ) -> Tensor:
     """Convolve [N, in, H, W] with ``weight`` [out, in, k, k] scaled per sample: in by styles, out by scale.
 
-    styles: [N, in]; scale: [N, out] (the demodulation) or None. A batch shares one convolution: the input is scaled
-    before it and the output after it. A single sample scales whichever is smaller, weights or maps.
+    styles: [N, in]; scale: [N, out] (the demodulation) or None. A batch shares one convolution: the input is
+    scaled before it and the output after it. A single sample scales whichever is smaller, weights or maps.
     ``up=2`` is a transposed convolution with stride 2; its FIR filter is the caller's.
     """
     single = x.shape[0] == 1

@@ -1,8 +1,8 @@
 """What the three synthesis networks have in common: ws -> styles -> a chain of steps -> pixels.
 
-A style is what one layer reads from its row of ws (one value or more per channel); edits in style space change
-styles, edits in w change ws. A step is what may run between two looks at the progress bar, and what can be
-re-used: two pictures whose styles agree up to a step share everything before it.
+A style is what one layer reads from its row of ws (one value or more per channel); edits in style space
+change styles, edits in w change ws. A step is what may run between two looks at the progress bar, and what
+can be re-used: two pictures whose styles agree up to a step share everything before it.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,9 @@ from .noise import NoiseSource, noise_source
 
 @dataclass(frozen=True)
 class StyleSlot:
-    """One style: the layer that reads it, the row of ws it comes from, the step that uses it, torgb or not."""
+    """One style: the layer that reads it, the row of ws it comes from, the step that uses it, torgb or
+    not.
+    """
 
     name: str
     row: int
@@ -82,7 +84,9 @@ class Synthesis(nn.Module, ABC):
         update_emas: bool = False,
         progress: Progress = silent,
     ) -> Tensor:
-        """Synthesise. ``noise_seeds`` (one per sample) make ``random`` noise repeatable; see ``noise_source``."""
+        """Synthesise. ``noise_seeds`` (one per sample) make ``random`` noise repeatable; see
+        ``noise_source``.
+        """
         context = Context(self.styles(ws), noise_source(noise_mode, noise_seeds), force_fp32, update_emas)
         return self.render(context, progress)
 
@@ -99,8 +103,8 @@ class Synthesis(nn.Module, ABC):
 class PrefixCache:
     """Re-uses the states before the first step whose styles differ from the previous picture's.
 
-    For sweeps and mixing grids: change late rows and only late steps run again. One noise source for all pictures.
-    Nothing is kept of pictures that record gradients.
+    For sweeps and mixing grids: change late rows and only late steps run again. One noise source for all
+    pictures. Nothing is kept of pictures that record gradients.
     """
 
     def __init__(self, synthesis: Synthesis) -> None:

@@ -1,6 +1,7 @@
 """StyleGAN's synthesis network (Karras et al. 2019, figure 1b), as in the released TensorFlow file.
 
-Every convolution is followed by noise, bias, leaky ReLU, instance normalisation and the style's scale and shift.
+Every convolution is followed by noise, bias, leaky ReLU, instance normalisation and the style's scale and
+shift.
 """
 
 import math
@@ -18,6 +19,8 @@ FUSED_FROM = 128  # narrowest output, in pixels, that the original upsampled wit
 
 class Epilogue(nn.Module):
     """Noise, bias, activation, instance normalisation, style: what ends every layer."""
+
+    noise_const: Tensor
 
     def __init__(self, channels: int, w_dim: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -62,8 +65,9 @@ class Layer(Epilogue):
     def _upsample(self, x: Tensor, weight: Tensor) -> Tensor:
         """Nearest x2 then 3x3, written as one transposed 4x4 convolution: 4 multiplications in place of 9.
 
-        Output 2i+p sees inputs i-1, i, i+1 through sums of neighbouring taps, that is, through the flipped kernel
-        convolved with [1, 1]. The original's fused kernel is not flipped: what it was trained with from 128 px on.
+        Output 2i+p sees inputs i-1, i, i+1 through sums of neighbouring taps, that is, through the flipped
+        kernel convolved with [1, 1]. The original's fused kernel is not flipped: what it was trained with
+        from 128 px on.
         """
         kernel = weight if self.flip else weight.flip(2, 3)
         kernel = F.pad(kernel, (1, 1, 1, 1))

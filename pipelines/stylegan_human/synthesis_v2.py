@@ -24,6 +24,9 @@ def binomial_filter() -> Tensor:
 class Layer(nn.Module):
     """Modulated 3x3 convolution (upsampling or not), noise, bias, leaky ReLU."""
 
+    noise_const: Tensor
+    resample_filter: Tensor
+
     def __init__(
         self, in_channels: int, channels: int, size: tuple[int, int], config: V2Config, up: int
     ) -> None:
@@ -51,7 +54,9 @@ class Layer(nn.Module):
 
 
 def _tame(weight: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale weights and styles to at most 1 in size, which demodulation undoes, so that float16 cannot overflow."""
+    """Scale weights and styles to at most 1 in size, which demodulation undoes, so that float16 cannot
+    overflow.
+    """
     fan_in = weight[0].numel()
     weight = weight * (
         weight.new_tensor(1 / math.sqrt(fan_in)) / weight.abs().amax(dim=(1, 2, 3), keepdim=True)
@@ -81,6 +86,8 @@ class ToRGB(nn.Module):
 
 class Block(nn.Module):
     """All layers of one resolution: conv0 (upsampling; absent at 4), conv1, torgb."""
+
+    resample_filter: Tensor
 
     def __init__(self, resolution: int, config: V2Config) -> None:
         super().__init__()
@@ -113,7 +120,9 @@ class Block(nn.Module):
 
 
 class SynthesisV2(Synthesis):
-    """Blocks ``b4``, ``b8``, … up to the resolution; torgb shares its row of ws with the next block's conv0."""
+    """Blocks ``b4``, ``b8``, … up to the resolution; torgb shares its row of ws with the next block's
+    conv0.
+    """
 
     def __init__(self, config: V2Config) -> None:
         super().__init__()

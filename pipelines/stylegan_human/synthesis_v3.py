@@ -16,6 +16,10 @@ from .synthesis import Context, State, StyleSlot, Synthesis
 class FourierInput(nn.Module):
     """A picture of random sine waves, turned and shifted as the first row of ws says, then mixed linearly."""
 
+    transform: Tensor
+    freqs: Tensor
+    phases: Tensor
+
     def __init__(self, config: V3Config) -> None:
         super().__init__()
         band = input_band(config)
@@ -65,6 +69,10 @@ class FourierInput(nn.Module):
 
 class Layer(nn.Module):
     """Modulated convolution and filtered leaky ReLU, as a LayerPlan says."""
+
+    magnitude_ema: Tensor
+    up_filter: Tensor | None
+    down_filter: Tensor | None
 
     def __init__(self, plan: LayerPlan, config: V3Config) -> None:
         super().__init__()
