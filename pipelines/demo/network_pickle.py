@@ -1,0 +1,272 @@
+"""Writes generators as network .pkl files in the layouts that StyleGAN's own code wrote, without that code.
+
+The stream names classes such as ``torch_utils.persistence._reconstruct_persistent_obj`` that do not exist
+here, so its opcodes are written one by one (protocols 2 and 4 of Python's pickle format). Module source is
+left empty. Of use for tests, the demo, and trials with full-size networks; the files load in the original
+code as well as in ours only where that code finds its own classes, as the source text is missing.
+"""
+
+import io
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..common.files import atomic_path
+from ..stylegan_human.configs import V1Config, V2Config, V3Config
+from ..stylegan_human.generator import Generator
+
+
+class Call:
+    """A value the reader makes by calling ``module.name(*args)``, then perhaps giving it ``state``."""
+
+    def __init__(self, module: str, name: str, *args: Any, state: Any = None, new: bool = False) -> None:
+        self.module, self.name, self.args, self.state, self.new = module, name, args, state, new
+
+
+class Opcodes:
+    """Writes plain values, tensors, arrays and ``Call`` to a file as a pickle stream."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def dump(self, value: Any, protocol: int = 4) -> None:
+        """Write one whole pickle."""
+        self.file.write(bytes([0x80, protocol]))
+        self.value(value)
+        self.file.write(b".")
+
+    def value(self, value: Any) -> None:
+        """Write the opcodes that push ``value``."""
+        if isinstance(value, Call):
+            self._call(value)
+        elif isinstance(value, Tensor):
+            self._call(_tensor(value))
+        elif isinstance(value, np.ndarray):
+            self._call(_array(value))
+        elif isinstance(value, Mapping):
+            self._mapping(value)
+        elif isinstance(value, (list, tuple)):
+            self._sequence(value)
+        else:
+            self._scalar(value)
+
+    def _scalar(self, value: Any) -> None:
+        if value is None or isinstance(value, bool):
+            self.file.write({None: b"N", True: b"\x88", False: b"\x89"}[value])
+        elif isinstance(value, int):
+            self.file.write(b"J" + struct.pack("<i", value))
+        elif isinstance(value, float):
+            self.file.write(b"G" + struct.pack(">d", value))
+        elif isinstance(value, str):
+            text = value.encode()
+            self.file.write(b"X" + struct.pack("<I", len(text)) + text)
+        elif isinstance(value, (bytes, memoryview)):
+            self.file.write(b"B" + struct.pack("<I", len(value)))
+            self.file.write(value)
+        else:
+            raise TypeError(f"no opcodes for {type(value).__name__}")
+
+    def _sequence(self, values: list | tuple) -> None:
+        self.file.write(b"(")
+        for value in values:
+            self.value(value)
+        self.file.write(b"t" if isinstance(values, tuple) else b"l")
+
+    def _mapping(self, values: Mapping) -> None:
+        if isinstance(values, OrderedDict):
+            self._call(Call("collections", "OrderedDict"))
+        else:
+            self.file.write(b"}")
+        self.file.write(b"(")
+        for key, value in values.items():
+            self.value(key)
+            self.value(value)
+        self.file.write(b"u")
+
+    def _call(self, call: Call) -> None:
+        if isinstance(call, _Long):
+            self.file.write(b"\x8a" + bytes([len(call.data)]) + call.data)
+            return
+        self.file.write(f"c{call.module}\n{call.name}\n".encode())
+        if isinstance(call, _Global):
+            return
+        self.value(tuple(call.args))
+        self.file.write(b"\x81" if call.new else b"R")
+        if call.state is not None:
+            self.value(call.state)
+            self.file.write(b"b")
+
+
+def _tensor(tensor: Tensor) -> Call:
+    """A tensor whose storage is a whole torch file of its own, nested as bytes."""
+    tensor = tensor.detach().contiguous()
+    storage = Call("torch.storage", "_load_from_bytes", storage_file(tensor))
+    size, stride = tuple(tensor.shape), tuple(tensor.stride())
+    return Call("torch._utils", "_rebuild_tensor_v2", storage, 0, size, stride, False, OrderedDict())
+
+
+def storage_file(tensor: Tensor) -> bytes:
+    """What ``torch.save`` of the storage wrote before the zip format: five pickles, then the raw numbers."""
+    words = {torch.float32: "FloatStorage", torch.float16: "HalfStorage"}
+    file, number = io.BytesIO(), str(tensor.data_ptr())
+    sizes = {"short": 2, "int": 4, "long": 4}
+    Opcodes(file).dump(_Long(0x1950A86A20F9469CFC6C), 2)
+    Opcodes(file).dump(1001, 2)
+    Opcodes(file).dump({"protocol_version": 1001, "little_endian": True, "type_sizes": sizes}, 2)
+    file.write(b"\x80\x02(")
+    out = Opcodes(file)
+    out.value("storage")
+    file.write(f"ctorch\n{words[tensor.dtype]}\n".encode())
+    for value in (number, "cpu", tensor.numel(), None):
+        out.value(value)
+    file.write(b"tQ.")
+    Opcodes(file).dump([number], 2)
+    file.write(struct.pack("<q", tensor.numel()))
+    file.write(tensor.reshape(-1).numpy().tobytes())
+    return file.getvalue()
+
+
+class _Long(Call):
+    """A whole number of more than 32 bits: it has an opcode of its own."""
+
+    def __init__(self, number: int) -> None:
+        self.data = number.to_bytes((number.bit_length() + 8) // 8, "little", signed=True)
+
+
+def _array(array: np.ndarray) -> Call:
+    core = "numpy.core.multiarray"
+    if array.ndim == 0:
+        return Call(core, "scalar", _dtype(array.dtype), array.tobytes())
+    empty = (_Global("numpy", "ndarray"), (0,), b"b")
+    state = (1, tuple(array.shape), _dtype(array.dtype), False, np.ascontiguousarray(array).tobytes())
+    return Call(core, "_reconstruct", *empty, state=state)
+
+
+def _dtype(dtype: np.dtype) -> Call:
+    return Call("numpy", "dtype", dtype.str[1:], 0, 1, state=(3, "<", None, None, None, -1, -1, 0))
+
+
+class _Global(Call):
+    """A class by its name, not called."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+
+def write_network(path: str | Path, generator: Generator, only_ema: bool = False) -> None:
+    """Write ``generator`` as the G_ema of a network .pkl, in the layout of its generation (v1, v2 or v3).
+
+    ``only_ema`` leaves the other entries out, as pivotal tuning does (v2 and v3).
+    """
+    if isinstance(generator.config, V1Config):
+        root: Any = tensorflow_networks(generator)
+    else:
+        network = persistent(generator, "Generator", _constructor(generator.config))
+        rest = {"training_set_kwargs": None, "G": None, "D": None, "augment_pipe": None}
+        root = {"G_ema": network} if only_ema else {**rest, "G_ema": network}
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        Opcodes(file).dump(root)
+
+
+def _constructor(config: V2Config | V3Config) -> dict[str, Any]:
+    """The keyword arguments that the original's ``Generator`` was constructed with."""
+    kwargs: dict[str, Any] = {
+        "z_dim": config.z_dim, "c_dim": config.c_dim, "w_dim": config.w_dim,
+        "img_channels": config.img_channels,
+        "img_resolution": config.resolution, "square": config.square,
+        "mapping_kwargs": {"num_layers": config.mapping_layers},
+    }  # fmt: skip
+    names = ["channel_base", "channel_max", "num_fp16_res", "conv_clamp"]
+    if isinstance(config, V2Config):
+        return kwargs | {"synthesis_kwargs": {name: getattr(config, name) for name in names}}
+    names += ["conv_kernel", "use_radial_filters", "magnitude_ema_beta"]
+    return kwargs | {name: getattr(config, name) for name in names}
+
+
+CLASSES = {
+    "Mapping": "MappingNetwork", "SynthesisV2": "SynthesisNetwork", "SynthesisV3": "SynthesisNetwork",
+    "Block": "SynthesisBlock", "Layer": "SynthesisLayer", "ToRGB": "ToRGBLayer",
+    "FourierInput": "SynthesisInput", "FullyConnected": "FullyConnectedLayer",
+}  # fmt: skip
+
+
+def persistent(module: torch.nn.Module, class_name: str, kwargs: dict[str, Any]) -> Call:
+    """A module as ``torch_utils.persistence`` pickles it: class name, empty source, and its ``__dict__``."""
+    children = {
+        name: persistent(child, CLASSES[type(child).__name__], {})
+        for name, child in module.named_children()
+        if child is not None
+    }
+    state = {
+        "training": False,
+        "_parameters": OrderedDict((name, _parameter(value)) for name, value in module._parameters.items()),
+        "_buffers": OrderedDict(module._buffers),
+        "_modules": OrderedDict(children),
+        "_init_args": (),
+        "_init_kwargs": kwargs,
+    }
+    meta = {"type": "class", "version": 6, "module_src": "", "class_name": class_name, "state": state}
+    return Call("torch_utils.persistence", "_reconstruct_persistent_obj", meta)
+
+
+def _parameter(value: Tensor | None) -> Call | None:
+    return None if value is None else Call("torch._utils", "_rebuild_parameter", value, False, OrderedDict())
+
+
+def tensorflow_networks(generator: Generator) -> tuple[Call, Call, Call]:
+    """G, D and Gs of a v1 file, each with the variables of ``generator`` in TensorFlow's layouts; Gs
+    counts.
+    """
+    config = generator.config
+    assert isinstance(config, V1Config)
+    static = {
+        "num_channels": config.img_channels, "label_size": config.c_dim, "resolution": config.resolution,
+        "latent_size": config.z_dim, "dlatent_size": config.w_dim, "mapping_layers": config.mapping_layers,
+        "mapping_fmaps": config.w_dim, "fmap_base": config.fmap_base, "fmap_max": config.fmap_max,
+    }  # fmt: skip
+    mapping, synthesis = _tensorflow_variables(generator)
+    parts = {
+        "synthesis": _tensorflow_network("G_synthesis", static, synthesis, {}),
+        "mapping": _tensorflow_network("G_mapping", static, mapping, {}),
+    }
+    own = [("lod", np.float32(0)), ("dlatent_avg", generator.mapping.w_avg.numpy())]
+    networks = [_tensorflow_network(name, static, own, parts) for name in ("G", "D", "Gs")]
+    return networks[0], networks[1], networks[2]
+
+
+def _tensorflow_network(name: str, static: dict, variables: list, components: dict) -> Call:
+    state = {
+        "version": 3, "name": name, "static_kwargs": static, "components": components, "build_module_src": "",
+        "build_func_name": name, "variables": [(key, np.asarray(value)) for key, value in variables],
+    }  # fmt: skip
+    return Call("dnnlib.tflib.network", "Network", state=state, new=True)
+
+
+def _tensorflow_variables(generator: Generator) -> tuple[list, list]:
+    state = {name: tensor.detach() for name, tensor in generator.state_dict().items()}
+    mapping, synthesis = [], [("lod", np.float32(0))]
+    for i in range(generator.mapping.num_layers):
+        mapping.append((f"Dense{i}/weight", state[f"mapping.fc{i}.weight"].t().numpy()))
+        mapping.append((f"Dense{i}/bias", state[f"mapping.fc{i}.bias"].numpy()))
+    for i in range(generator.synthesis.num_ws):
+        height, ours = 4 << (i // 2), f"synthesis.l{i}"
+        word = (("Const", "Conv") if height == 4 else ("Conv0_up", "Conv1"))[i % 2]
+        theirs = f"{height}x{height}/{word}"
+        if i == 0:
+            synthesis.append((f"{theirs}/const", state["synthesis.const"].numpy()))
+        else:
+            synthesis.append((f"{theirs}/weight", state[f"{ours}.weight"].permute(2, 3, 1, 0).numpy()))
+        synthesis.append((f"noise{i}", state[f"{ours}.noise_const"][None, None].numpy()))
+        synthesis.append((f"{theirs}/Noise/weight", state[f"{ours}.noise_strength"].numpy()))
+        synthesis.append((f"{theirs}/bias", state[f"{ours}.bias"].numpy()))
+        synthesis.append((f"{theirs}/StyleMod/weight", state[f"{ours}.style.weight"].t().numpy()))
+        synthesis.append((f"{theirs}/StyleMod/bias", state[f"{ours}.style.bias"].numpy()))
+    synthesis.append(("ToRGB_lod0/weight", state["synthesis.torgb_weight"].permute(2, 3, 1, 0).numpy()))
+    synthesis.append(("ToRGB_lod0/bias", state["synthesis.torgb_bias"].numpy()))
+    return mapping, synthesis

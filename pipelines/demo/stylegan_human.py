@@ -1,0 +1,66 @@
+"""StyleGAN-Human in the demo: tiny networks in the three released layouts, and a seed grid of each."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from ..common.images import to_image, write_png
+from ..common.progress import Progress
+from ..stylegan_human.configs import Config, tiny
+from ..stylegan_human.generate import sample_ws, synthesize
+from ..stylegan_human.generator import Generator, build
+from ..stylegan_human.grid import sheet
+from ..stylegan_human.loading import load_generator
+from . import DemoResult
+from .network_pickle import write_network
+
+FOLDER = "stylegan_human"
+FILES = {  # released names -> tiny networks of the same family
+    "stylegan_human_v1_1024.pkl": tiny(1),
+    "stylegan_human_v2_1024.pkl": tiny(2),
+    "stylegan_human_v2_512.pkl": tiny(2, 32),
+    "stylegan_human_v3_512.pkl": tiny(3),
+}
+SEEDS = list(range(1, 9))
+
+
+def write_models(models_dir: Path) -> None:
+    """Write ``stylegan_human/*.pkl`` under ``models_dir``: released names and layouts, tiny random
+    networks.
+    """
+    for name, config in FILES.items():
+        path = models_dir / FOLDER / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_network(path, random_generator(config))
+
+
+def random_generator(config: Config, seed: int = 0) -> Generator:
+    """A generator with random weights, moved off the values that training starts from so that all of them
+    count.
+    """
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        generator = build(config)
+        for name, parameter in generator.named_parameters():
+            if name.endswith("noise_strength"):
+                parameter.normal_(std=0.05)
+            elif name.endswith("bias"):
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+        generator.mapping.w_avg.copy_(sample_ws(generator, range(64))[:, 0].mean(dim=0))
+    return generator
+
+
+def run(models_dir: Path, out: Path, progress: Progress) -> list[DemoResult]:
+    """Load every file through the loader that users use, and draw a seed grid with each."""
+    results = []
+    for i, name in enumerate(FILES):
+        start = time.perf_counter()
+        generator = load_generator(models_dir / FOLDER / name)
+        pixels = synthesize(generator, sample_ws(generator, SEEDS, 0.7))
+        picture = out / f"stylegan_human_v{generator.version}_{generator.image_size[0]}.png"
+        write_png(picture, sheet(to_image(pixels), [str(seed) for seed in SEEDS], columns=len(SEEDS))[0])
+        seconds = time.perf_counter() - start
+        results.append(DemoResult(f"StyleGAN{generator.version} {name}", seconds, picture))
+        progress(i + 1, len(FILES), pixels[0])
+    return results
