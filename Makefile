@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test bench lint lock
+.PHONY: demo test e2e bench lint lock nodes workflows
 demo: $(VENV)/ready
 	$(RUN) -m pipelines demo
 
 test: $(VENV)/ready lint
 	$(RUN) -m pytest
+
+e2e: $(VENV)/ready  # against another ComfyUI: make e2e COMFYUI_PATH=…
+	$(RUN) -m pytest tests/e2e tests/workflows tests/nodes/test_registration.py
 
 bench: $(VENV)/ready
 	$(RUN) -m benchmarks
@@ -17,6 +20,12 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
+
+nodes: $(VENV)/ready  # write node_list.json and the frozen signatures anew
+	$(RUN) tests/nodes/node_list.py
+
+workflows: $(VENV)/ready  # write workflows/*.json anew; with their thumbnails: make workflows PICTURES=--pictures
+	$(RUN) tests/workflows/build.py $(PICTURES)
 
 lock: $(VENV)/ready  # write requirements-dev.txt anew from requirements-dev.in
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \

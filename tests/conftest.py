@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
 
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-sys.path.append(str(ROOT / "tests" / "e2e"))  # for `harness`
+sys.path += [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "workflows")]  # for `harness` and `builder`
 
 if "comfyui_figura" not in sys.modules:
     spec = importlib.util.spec_from_file_location(
@@ -36,22 +36,14 @@ if (COMFYUI / "comfy").is_dir():
 @pytest.fixture(scope="session")
 def comfy_server(tmp_path_factory):
     """One real ComfyUI with the pack and tiny models in it, for the whole session."""
-    from harness import install, models, pack, server
+    from harness import install
+    from harness.session import serving
 
     found = install.find()
     if found is None:
         pytest.skip("no ComfyUI: set COMFYUI_PATH")
-    running = server.Server(found, tmp_path_factory.mktemp("comfyui"))
-    running.make_folders()
-    pack.copy_pack(running.base / "custom_nodes")
-    models.write_all(running.base)
-    pack.link_requirements(found.python, running.base / "packages")
-    try:
-        running.start(running.base / "packages")
+    with serving(found, tmp_path_factory.mktemp("comfyui")) as running:
         yield running
-    finally:
-        running.stop()
-        models.remove(running.base)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Write node_list.json (for the Manager's scanner) and frozen_nodes.json (the promise not to break graphs).
 
-Run from the repository root: ``make nodes``, or ``python tests/nodes/node_list.py``. What would break saved
-workflows (an id, an input or an output gone, moved or of another type) is refused; ``--rewrite`` forces it and
-is for nodes that were never in a release.
+Run from the repository root: ``make nodes``, or ``python tests/nodes/node_list.py``. What would break
+saved workflows (an id, an input or an output gone, moved or of another type) is refused; ``--rewrite``
+forces it and is for nodes that were never in a release.
 """
 
 import argparse

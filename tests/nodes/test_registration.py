@@ -29,7 +29,7 @@ def nodes():
 
 
 def test_import_is_cheap_and_clean():
-    """Measured in a fresh process with ComfyUI loaded before; up to three tries, as others use the machine."""
+    """Measured in a fresh process with ComfyUI loaded; three tries, as others use the machine."""
     tries = []
     while len(tries) < 3:
         cost = _measure()

@@ -104,7 +104,7 @@ class Client:
             return json.load(answer)["name"]
 
     def run(self, graph: Graph, on_progress: Callable[[dict], None] | None = None, limit: float = 300) -> Run:
-        """Queue ``graph`` and follow it to its end. Refused on a 400, TimeoutError after ``limit`` seconds."""
+        """Queue ``graph`` and follow it to its end. Refused on a 400, TimeoutError after ``limit`` s."""
         client_id = uuid.uuid4().hex
         channel = websocket.create_connection(f"{self.url.replace('http', 'ws')}/ws?clientId={client_id}")
         try:
