@@ -10,7 +10,7 @@ SYSTEMS = {
     "parts2whole": "parts2whole",
     "mannequin": "mannequin",
 }
-TOP_LEVEL = ("demo",)  # packages whose verbs stand right after ``figura``
+TOP_LEVEL = ("demo", "convert")  # packages whose verbs stand right after ``figura``
 
 
 def all_commands() -> dict:

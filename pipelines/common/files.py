@@ -1,7 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,13 +15,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f".{path.name[:80]}.{secrets.token_hex(4)}.tmp"
     try:
+        temporary.touch(exist_ok=False)  # with the rights that the user's files usually have
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -32,3 +32,13 @@ def _flush(path: Path) -> None:
     """Force the bytes to the disk before the rename, so that a power cut cannot leave an empty file."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Force the rename itself to the disk, where the system can (Windows cannot)."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

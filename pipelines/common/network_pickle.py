@@ -125,7 +125,7 @@ def load_stylegan_pickle(
 
     Args:
         keys: which networks to read; others, and their weights, are skipped.
-        header_only: leave ``tensors`` empty, only fill ``shapes``. (TensorFlow variables are always read.)
+        header_only: leave ``tensors`` and ``variables`` empty; ``shapes`` are given.
 
     Returns:
         ``{"G": …, "D": …, "G_ema": …}`` with the networks that are there. A TensorFlow file's third network,
@@ -137,7 +137,9 @@ def load_stylegan_pickle(
     with opened(path, "a StyleGAN network .pkl") as file:
         root = Machine(Stream(file), _TORCH_TABLE | _TF_TABLE).run()
         records = (
-            _torch_records(root, keys, header_only) if isinstance(root, dict) else _tf_records(root, keys)
+            _torch_records(root, keys, header_only)
+            if isinstance(root, dict)
+            else _tf_records(root, keys, header_only)
         )
         if not records:
             raise FiguraWeightsError(
@@ -215,7 +217,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(plain(item, depth + 1) for item in value)
     if isinstance(value, ArrayShell):
-        return value.value if value.value is not None else np.empty(0)
+        return value.value()
     if isinstance(value, DType):
         return value.value
     if isinstance(value, Span):
@@ -223,17 +225,21 @@ def plain(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def _tf_records(root: Any, keys: tuple[str, ...]) -> dict[str, TFNetworkRecord]:
+def _tf_records(root: Any, keys: tuple[str, ...], header_only: bool) -> dict[str, TFNetworkRecord]:
     if (
         not isinstance(root, tuple)
         or len(root) != 3
         or not all(isinstance(part, _TFNetwork) for part in root)
     ):
         raise BadPickle("neither a dict with G_ema nor a tuple of three TensorFlow networks")
-    return {key: _tf_record(network, 0) for key, network in zip(NETWORKS, root, strict=True) if key in keys}
+    return {
+        key: _tf_record(network, header_only)
+        for key, network in zip(NETWORKS, root, strict=True)
+        if key in keys
+    }
 
 
-def _tf_record(network: _TFNetwork, depth: int) -> TFNetworkRecord:
+def _tf_record(network: _TFNetwork, header_only: bool, depth: int = 0) -> TFNetworkRecord:
     state = network.state
     components, variables = state.get("components") or {}, state.get("variables") or []
     if depth > MAX_DEPTH or not isinstance(components, dict) or not isinstance(variables, list):
@@ -241,7 +247,7 @@ def _tf_record(network: _TFNetwork, depth: int) -> TFNetworkRecord:
     for entry in variables:
         if not (isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)):
             raise BadPickle("a TensorFlow variable without a name")
-    arrays = {name: np.asarray(plain(value)) for name, value in variables}
+    arrays = {} if header_only else {name: np.asarray(plain(value)) for name, value in variables}
     if wrong := [name for name, array in arrays.items() if array.dtype.kind not in "fiub"]:
         raise BadPickle(f"variable {wrong[0][:60]} is no array of numbers")
     if not all(isinstance(part, _TFNetwork) for part in components.values()):
@@ -250,7 +256,7 @@ def _tf_record(network: _TFNetwork, depth: int) -> TFNetworkRecord:
         name=str(state.get("name", "")),
         static_kwargs=plain(state.get("static_kwargs") or {}),
         variables=arrays,
-        components={str(name): _tf_record(part, depth + 1) for name, part in components.items()},
+        components={str(name): _tf_record(part, header_only, depth + 1) for name, part in components.items()},
     )
 
 

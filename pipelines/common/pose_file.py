@@ -72,9 +72,9 @@ def _read_npy(data: bytes) -> np.ndarray:
     if not dtype.hasobject:  # nobody in the picture: numpy makes a list without items a float array
         return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     shell = Machine(Stream(file, file.tell(), len(data) - file.tell()), OBJECT_ARRAYS).run()
-    if not isinstance(shell, ArrayShell) or shell.value is None or shell.value.shape != shape:
+    if not isinstance(shell, ArrayShell) or shell.shape != shape:
         raise BadPickle("its array is not the one its header announces")
-    return shell.value
+    return shell.value()
 
 
 def _person(item: Any) -> dict[str, Any]:

@@ -210,20 +210,27 @@ class DType:
 
 
 class ArrayShell:
-    """A numpy array between its construction and its state; ``value`` is the array, once it has one."""
+    """A numpy array as its pickle describes it. Its bytes stay where they are until asked for."""
 
-    value: np.ndarray | None = None
+    make: Callable[[], np.ndarray] | None = None
+    shape: tuple[int, ...] = ()
 
     def set_state(self, state: Any) -> None:
         """Take the state (version, shape, type, Fortran order, bytes or list)."""
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], DType):
             raise BadPickle("an array with an unknown state")
         _, shape, kind, fortran, raw = state
-        shape = whole_numbers(shape, "shape")
+        self.shape = whole_numbers(shape, "shape")
         if kind.value.hasobject:
-            self.value = _object_array(raw, shape)
+            self.make = lambda: _object_array(raw, self.shape)
         else:
-            self.value = array_from(raw, kind, shape, "F" if fortran else "C")
+            self.make = lambda: array_from(raw, kind, self.shape, "F" if fortran else "C")
+
+    def value(self) -> np.ndarray:
+        """Return the array."""
+        if self.make is None:
+            raise BadPickle("an array without content")
+        return self.make()
 
 
 def _object_array(items: Any, shape: tuple[int, ...]) -> np.ndarray:

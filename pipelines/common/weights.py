@@ -60,12 +60,12 @@ def sniff(path: str | Path) -> FileKind:
     """Tell a file's kind from its first bytes."""
     with opened(path, WANTED) as file:
         head = file.read(256)
+    if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER:
+        return FileKind.SAFETENSORS  # first, since its length may begin with the bytes of a pickle
     if head[:4] == b"PK\x03\x04":
         return FileKind.TORCH_ZIP
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":
         return FileKind.PICKLE
-    if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER:
-        return FileKind.SAFETENSORS
     if head.startswith(b"version https://git-lfs"):
         return FileKind.LFS_POINTER
     if head.lstrip()[:1] == b"<":
@@ -198,9 +198,20 @@ def _safetensors_header(path: str | Path) -> tuple[Header, dict[str, str]]:
 
 
 def save_state_dict(path: str | Path, state: StateDict, metadata: dict[str, str] | None = None) -> None:
-    """Write tensors as .safetensors, whole or not at all. Tensors that share memory are written twice."""
-    with atomic_path(path) as temporary:
-        save_file(_separate(state), temporary, metadata)
+    """Write tensors as .safetensors, whole or not at all. Tensors that share memory are written twice.
+
+    Raises:
+        FiguraWeightsError: the disk is full or may not be written; an earlier file stays as it was.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            save_file(_separate(state), temporary, metadata)
+    except (OSError, SafetensorError) as error:
+        size = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+        raise FiguraWeightsError(
+            Path(path).name, f"a disk that did not take the file ({error})", f"room for {size:,} bytes",
+            "Free some space, or save elsewhere. An earlier file of that name is untouched.",
+        ) from error  # fmt: skip
 
 
 def _separate(state: StateDict) -> StateDict:

@@ -39,22 +39,25 @@ def load_generator(path: str | Path) -> Generator:
 
 def assemble(file: GeneratorFile, name: str = "network") -> Generator:
     """Build the generator and give it the file's tensors, which must fit exactly."""
-    generator = build(file.config, empty=True)
+    generator = build(file.config)
     checkpoint.check_state(file.state, {k: tuple(v.shape) for k, v in generator.state_dict().items()}, name)
     state = {key: tensor.detach().to(torch.float32) for key, tensor in file.state.items()}
     generator.load_state_dict(state, assign=True)
     return generator.eval()
 
 
-def read_generator(path: str | Path) -> GeneratorFile:
-    """Config and tensors of the generator in ``path``, in whichever format it is."""
+def read_generator(path: str | Path, network: str = "G_ema") -> GeneratorFile:
+    """Config and tensors of the generator in ``path``, in whichever format it is.
+
+    ``network``: which one of a pickle: ``G_ema``, the average that makes the better pictures, or ``G``.
+    """
     path = Path(path)
     if path.is_file() and sniff(path) is FileKind.SAFETENSORS:
         return _from_safetensors(path)
-    records = load_stylegan_pickle(path, keys=("G_ema",))
-    if "G_ema" not in records:
-        raise FiguraWeightsError(path.name, "a pickle without G_ema", WANTED)
-    record = records["G_ema"]
+    records = load_stylegan_pickle(path, keys=(network,))
+    if network not in records:
+        raise FiguraWeightsError(path.name, f"a pickle without {network}", WANTED)
+    record = records[network]
     if isinstance(record, TFNetworkRecord):
         return _from_tensorflow(record, path.name)
     return _from_torch(record, path.name)

@@ -1,0 +1,1 @@
+"""Any released weight file as .safetensors, and what a file holds."""
