@@ -1,6 +1,5 @@
 """A generator of any of the three families: mapping and synthesis behind one interface."""
 
-import torch
 from torch import Tensor, nn
 
 from .configs import Config, V1Config, V2Config, version
@@ -45,9 +44,6 @@ def _synthesis(config: Config) -> Synthesis:
     return SynthesisV2(config) if isinstance(config, V2Config) else SynthesisV3(config)
 
 
-def build(config: Config, empty: bool = False) -> Generator:
-    """A generator with random weights, or (``empty``) with weights on the meta device, to be assigned."""
-    if not empty:
-        return Generator(config)
-    with torch.device("meta"):
-        return Generator(config)
+def build(config: Config) -> Generator:
+    """A generator with random weights, as training starts."""
+    return Generator(config)
