@@ -1,6 +1,6 @@
 """What every system asks of ComfyUI: model folders, weights on a device, progress, gradients."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,22 @@ def model_path(folder: str, name: str, demo: str | None = None) -> Path:
     if demo and name.startswith(DEMO_PREFIX):
         return DEMO_MODELS / demo / name.removeprefix(DEMO_PREFIX)
     return Path(folder_paths.get_full_path_or_raise(folder, name))
+
+
+def file_state(folder: str, name: str, demo: str | None = None) -> str:
+    """A cache token that changes when the file of a combo's name changes; a bad name is left to
+    ``execute``.
+    """
+    return path_state(lambda chosen: model_path(folder, chosen, demo), name)
+
+
+def path_state(resolve: Callable[[str], Path], name: str) -> str:
+    """Size and time of the file that ``resolve`` finds for ``name``, or the name where it finds none."""
+    try:
+        state = resolve(name).stat()
+    except (FiguraInputError, OSError):
+        return name
+    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 def as_patcher(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
