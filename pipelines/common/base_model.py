@@ -7,7 +7,7 @@ of a repository that is already in Hugging Face's local cache. Nothing is downlo
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,9 @@ from torch import nn
 
 from . import ldm, ldm_text, ldm_vae, text
 from .errors import FiguraInputError, FiguraWeightsError
-from .weights import StateDict, load_state_dict
+from .weights import StateDict, load_state_dict, read_header
 
 log = logging.getLogger(__name__)
-WEIGHT_NAMES = (
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.bin",
-    "model.safetensors",
-    "model.fp16.safetensors",
-    "pytorch_model.bin",
-)
 SD_VAE = {"scaling_factor": 0.18215}
 SDXL_VAE = {"scaling_factor": 0.13025}
 
@@ -46,11 +38,16 @@ class Base:
     def to(self, device: torch.device | str, dtype: torch.dtype, vae_dtype: torch.dtype) -> "Base":
         """Move everything; the VAE in a type of its own, as SDXL's overflows in fp16."""
         for encoder in self.encoders.values():
-            encoder.to(device, dtype)
-        self.vae.to(device, vae_dtype)
+            move(encoder, device, dtype)
+        move(self.vae, device, vae_dtype)
         if self.unet is not None:
-            self.unet.to(device, dtype)
+            move(self.unet, device, dtype)
         return self
+
+
+def move(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
+    """Move a module with all its weights; diffusers' own ``to`` warns where there is nothing to warn of."""
+    return nn.Module.to(module, device, dtype)
 
 
 def find(path: str | Path, what: str, hint: str) -> Path:
@@ -101,14 +98,7 @@ def _encoder_name(folder: str, config: Mapping[str, Any]) -> str:
 
 def read_module(folder: Path) -> tuple[dict[str, Any], StateDict]:
     """``config.json`` and the weights that lie in one folder of a diffusers model."""
-    weights = next((folder / name for name in WEIGHT_NAMES if (folder / name).is_file()), None)
-    if weights is None:
-        names = sorted(file.name for file in folder.glob("*"))[:5] if folder.is_dir() else []
-        raise FiguraWeightsError(
-            f"{folder.parent.name}/{folder.name}", f"the files {names}", f"config.json and {WEIGHT_NAMES[0]}",
-            "The download is incomplete.",
-        )  # fmt: skip
-    return read_config(folder / "config.json"), load_state_dict(weights)
+    return read_config(folder / "config.json"), load_state_dict(folder)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -126,24 +116,53 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _open_file(path: Path, with_unet: bool) -> Base:
-    state = load_state_dict(path)
-    found = ldm_text.text_encoders(state)
-    vae = ldm.strip_prefix(state, ldm_vae.VAE_PREFIX)
-    if not found or not vae:
+@dataclass
+class Checkpoint:
+    """What a full single-file checkpoint holds, as plain tensors."""
+
+    encoders: dict[str, StateDict]
+    """Text encoders under transformers' names, by ComfyUI's names."""
+    vae: StateDict
+    """LDM names without prefix."""
+    unet: StateDict
+    """LDM names without prefix; empty unless asked for."""
+
+
+def encoders_in(names: Iterable[str]) -> set[str]:
+    """Which text encoders a single file has, told from its names alone."""
+    return set(ldm_text.text_encoders({name: torch.empty(0) for name in names if "token_embedding" in name}))
+
+
+def open_checkpoint(path: Path, *, unet: bool = False) -> Checkpoint:
+    """Read the parts of a full single-file checkpoint (LDM or sgm names); the UNet only if asked for."""
+    names = read_header(path)
+    has_vae = any(name.startswith(ldm_vae.VAE_PREFIX) for name in names)
+    if not encoders_in(names) or not has_vae:
         raise FiguraWeightsError(
             path.name, "no text encoder or no VAE in it", "a full checkpoint of the base model",
-            "This looks like a UNet alone; the base is the other file.",
+            "This looks like a part of one, perhaps a UNet alone; the base is another file.",
         )  # fmt: skip
-    if "clip_h" in found:
-        found["clip_h"] = ldm_text.drop_last_layer(found["clip_h"])
-    encoders = {name: text.text_encoder(part, name, what=path.name) for name, part in found.items()}
-    network = None
-    if with_unet:
-        part = ldm.strip_prefix(state, ldm.UNET_PREFIX)
-        network = build_unet(part, ldm_unet_config(part), path.name)
-    settings = SDXL_VAE if "clip_g" in found else SD_VAE
-    return Base(encoders, build_vae(vae, settings, path.name), None, network)
+    text_state = load_state_dict(path, prefix="cond_stage_model.") | load_state_dict(
+        path, prefix="conditioner."
+    )
+    is_refiner = f"{ldm.UNET_PREFIX}label_emb.0.0.weight"
+    if is_refiner in names:
+        text_state[is_refiner] = torch.empty(0)
+    return Checkpoint(
+        ldm_text.text_encoders(text_state),
+        ldm.strip_prefix(load_state_dict(path, prefix=ldm_vae.VAE_PREFIX), ldm_vae.VAE_PREFIX),
+        ldm.strip_prefix(load_state_dict(path, prefix=ldm.UNET_PREFIX), ldm.UNET_PREFIX) if unet else {},
+    )
+
+
+def _open_file(path: Path, with_unet: bool) -> Base:
+    parts = open_checkpoint(path, unet=with_unet)
+    if "clip_h" in parts.encoders:
+        parts.encoders["clip_h"] = ldm_text.drop_last_layer(parts.encoders["clip_h"])
+    encoders = {name: text.text_encoder(part, name, what=path.name) for name, part in parts.encoders.items()}
+    network = build_unet(parts.unet, ldm_unet_config(parts.unet), path.name) if with_unet else None
+    settings = SDXL_VAE if "clip_g" in encoders else SD_VAE
+    return Base(encoders, build_vae(parts.vae, settings, path.name), None, network)
 
 
 def build_vae(state: StateDict, config: Mapping[str, Any], what: str) -> nn.Module:

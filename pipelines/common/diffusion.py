@@ -123,7 +123,7 @@ def sample(
     if start is None:
         latents = fresh * scheduler.init_noise_sigma
     else:
-        run = min(int(steps * strength), steps)
+        run = min(int(round(steps * strength, 6)), steps)
         if run < 1:
             return start
         timesteps = timesteps[(len(timesteps) // steps) * (steps - run) :]

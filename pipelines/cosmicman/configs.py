@@ -1,0 +1,70 @@
+"""What ``figura cosmicman generate`` is told, with the released scripts' flags and defaults."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+SDXL_UNET, SDXL_BASE = "cosmicman/CosmicMan-SDXL", "stabilityai/stable-diffusion-xl-base-1.0"
+SD_UNET, SD_BASE = "cosmicman/CosmicMan-SD", "stable-diffusion-v1-5/stable-diffusion-v1-5"
+SDXL_REFINER = "stabilityai/stable-diffusion-xl-refiner-1.0"
+REFINE_STRENGTH, REFINE_STEPS, REFINE_SCALE = 0.3, 15, 5.0  # 15 of 50 steps, img2img's defaults
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """Pictures from prompts. What is left out takes the released script's default for the variant."""
+
+    prompts: list[str] = field(default_factory=list)
+    """One or more prompts; a dense description of the person works best."""
+    variant: Literal["sdxl", "sd"] = "sdxl"
+    """CosmicMan-SDXL, or CosmicMan-SD on Stable Diffusion 1.5."""
+    unet_path: str = ""
+    """CosmicMan's UNet: its folder, its .safetensors file, or an id in Hugging Face's local cache."""
+    base_path: Annotated[str, arg(aliases=("--model-path",))] = ""
+    """The base with text encoders and VAE: a checkpoint file, a diffusers folder, or an id in the cache."""
+    use_refiner: bool = False
+    """Run a second pass over the latents, 15 steps at strength 0.3 and guidance 5. SDXL only."""
+    refiner_path: str = SDXL_REFINER
+    """The model of the second pass; "base" takes the base's own UNet, which the authors found as good."""
+    steps: int = 50
+    """Denoising steps of the first pass."""
+    H: int = 0
+    """Height in pixels, a multiple of 8. 1024 for sdxl, 768 for sd."""
+    W: int = 0
+    """Width in pixels, a multiple of 8. 1024 for sdxl, 768 for sd."""
+    scale: float = 7.5
+    """Guidance."""
+    sampler: str = ""
+    """ddim, pndm, lms, euler, euler_a or dpm. euler_a for sdxl, ddim for sd."""
+    seed: int = 17
+    """Picture i of the run is made from seed + i alone, and its file keeps that number."""
+    images: int = 1
+    """Pictures per prompt."""
+    n_prompt: str = ""
+    """Negative prompt."""
+    a_prompt: str = ""
+    """Added to every prompt, after a comma."""
+    released_commas: bool = False
+    """Append ", " even where --a-prompt is empty, as the released script does."""
+    outdir: Path | None = None
+    """Folder for the pictures: test_results for sdxl, tmp/test for sd."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps …"""
+    dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    """Of UNet and text encoders; fp16 on a GPU, fp32 on the CPU. The VAE is always fp32."""
+
+
+def with_defaults(config: GenerateConfig) -> GenerateConfig:
+    """Fill what was left out with the released defaults of the variant."""
+    sdxl = config.variant == "sdxl"
+    return replace(
+        config,
+        unet_path=config.unet_path or (SDXL_UNET if sdxl else SD_UNET),
+        base_path=config.base_path or (SDXL_BASE if sdxl else SD_BASE),
+        H=config.H or (1024 if sdxl else 768),
+        W=config.W or (1024 if sdxl else 768),
+        sampler=config.sampler or ("euler_a" if sdxl else "ddim"),
+        outdir=config.outdir or Path("test_results" if sdxl else "tmp/test"),
+    )
