@@ -5,5 +5,7 @@ from .compat import io
 StyleGAN = io.Custom("FIGURA_STYLEGAN")  # a generator in a ModelPatcher
 Ws = io.Custom("FIGURA_WS")  # latents: a dict {"ws": [B, num_ws, w_dim], ...}
 Parts = io.Custom("FIGURA_PARTS")  # a list of reference parts
+Parts2Whole = io.Custom("FIGURA_PARTS2WHOLE")  # its reference UNet, pose guider and image projections
+PartsBank = io.Custom("FIGURA_PARTS_BANK")  # reference parts as the reference UNet saw them
 Caption = io.Custom("FIGURA_CAPTION")  # body groups of a caption
 PoseKeypoint = io.Custom("POSE_KEYPOINT")  # OpenPose dictionaries, as other packs use them
