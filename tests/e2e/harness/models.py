@@ -4,7 +4,9 @@ import importlib
 import shutil
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import save
 
 from . import graphs, pack, stock_models
 
@@ -19,7 +21,31 @@ def write_all(base: Path) -> None:
             system.write_models(base / "models")
     shipped = [graphs.load(name) for name in graphs.names()]
     stock_models.write(base / "models", shipped)
+    write_broken(base / "models")
     write_pictures(base / "input", shipped)
+    write_odd_pictures(base / "input")
+
+
+BROKEN = {
+    "broken_empty.safetensors": b"",
+    "broken_page.ckpt": b"<!DOCTYPE html><html><body>Please log in to download</body></html>",
+    "broken_other.safetensors": save({"of.another.model": torch.zeros(2)}),
+}
+PICTURES = ("one_pixel.png", "grey.png", "palette.gif")
+
+
+def write_broken(models: Path) -> None:
+    """Put files that are no models beside the models, for every loader to refuse."""
+    for folder in [path for path in models.iterdir() if path.is_dir()]:
+        for name, content in BROKEN.items():
+            (folder / name).write_bytes(content)
+
+
+def write_odd_pictures(folder: Path) -> None:
+    """One pixel, one channel, and a palette with a transparent colour."""
+    Image.new("RGB", (1, 1), (200, 30, 30)).save(folder / "one_pixel.png")
+    draw_person(5).convert("L").save(folder / "grey.png")
+    draw_person(6).convert("P").save(folder / "palette.gif", transparency=0)
 
 
 def remove(base: Path) -> None:
