@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .errors import FiguraWeightsError
 from .network_pickle import NetworkRecord, TFNetworkRecord, load_stylegan_pickle
+from .rebuild import HEAD, is_legacy
 from .weights import FileKind, read_header, read_metadata, sniff
 
 Shapes = dict[str, tuple[int, ...]]
@@ -39,9 +40,9 @@ KINDS: dict[str, tuple[str, str]] = {
     "parts2whole.decoupled_attention": ("Parts2Whole's decoupled attention", "Parts2Whole Load"),
     "parts2whole.folder": ("the Parts2Whole folder", "Parts2Whole Load"),
     "diffusers.folder": ("a diffusers pipeline folder", ""),
-    "stylegan1": ("a StyleGAN1 network", "StyleGAN-Human Load"),
-    "stylegan2": ("a StyleGAN2 network", "StyleGAN-Human Load"),
-    "stylegan3": ("a StyleGAN3 network", "StyleGAN-Human Load"),
+    "stylegan1": ("a StyleGAN1 network", "StyleGAN Loader"),
+    "stylegan2": ("a StyleGAN2 network", "StyleGAN Loader"),
+    "stylegan3": ("a StyleGAN3 network", "StyleGAN Loader"),
     "stylegan.discriminator": ("a StyleGAN discriminator", ""),
     "stylegan2.rosinality": ("a StyleGAN2 in the layout of rosinality's code", ""),
     "e4e": ("an e4e encoder", "StyleGAN-Human Invert"),
@@ -121,7 +122,7 @@ def _is_network_pickle(path: Path) -> bool:
     if sniff(path) is not FileKind.PICKLE:
         return False
     with open(path, "rb") as file:
-        return file.read(4) != b"\x80\x02\x8a\x0a"  # what torch's older files begin with
+        return not is_legacy(file.read(HEAD))
 
 
 def _network(path: Path) -> Architecture:

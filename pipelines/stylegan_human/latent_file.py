@@ -1,13 +1,12 @@
 """Latents on disk: ws as .safetensors with a few words of metadata, whole or not at all."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from ..common.errors import FiguraInputError, FiguraWeightsError
-from ..common.weights import FileKind, load_state_dict, save_state_dict, sniff
+from ..common.weights import FileKind, load_state_dict, read_metadata, save_state_dict, sniff
 from .latents import check_ws
 
 KEY = "ws"
@@ -24,7 +23,7 @@ class Latents:
 def save_latents(path: str | Path, latents: Latents) -> None:
     """Write ``latents`` to a .safetensors file."""
     ws = check_ws(latents.ws, latents.ws.shape[-2], latents.ws.shape[-1])
-    seeds = json.dumps(list(latents.seeds)) if latents.seeds is not None else ""
+    seeds = ",".join(str(seed) for seed in latents.seeds or ())
     save_state_dict(path, {KEY: ws.detach().cpu().clone()}, {"figura.ws": "1", "seeds": seeds})
 
 
@@ -42,4 +41,10 @@ def load_latents(path: str | Path) -> Latents:
         )
     if ws.ndim != 3:
         raise FiguraInputError(path.name, f"ws of shape {list(ws.shape)}", "[batch, rows, width]")
-    return Latents(check_ws(ws, ws.shape[1], ws.shape[2], path.name))
+    return Latents(check_ws(ws, ws.shape[1], ws.shape[2], path.name), _seeds(read_metadata(path), len(ws)))
+
+
+def _seeds(metadata: dict[str, str], count: int) -> tuple[int, ...] | None:
+    """The seeds noted in the file, if there is one for each latent."""
+    words = [word for word in metadata.get("seeds", "").split(",") if word.isdecimal()]
+    return tuple(int(word) for word in words) if len(words) == count else None

@@ -3,6 +3,7 @@
 z is [N, z_dim]; ws is [N, num_ws, w_dim], one row for each place where a style enters the synthesis network.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
-from ..common.seeds import numpy_seed
+from ..common.seeds import check_seed, numpy_seed
 
 
 def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -23,25 +24,25 @@ def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
     return torch.from_numpy(np.concatenate(rows))
 
 
-def parse_seeds(text: str, limit: int = 4096) -> list[int]:
+def parse_seeds(text: str, limit: int = 4096, what: str = "seeds") -> list[int]:
     """Read a list of seeds such as ``1,3,5-9``: numbers and inclusive ranges, in the order given."""
     seeds: list[int] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
         if not match:
-            raise FiguraInputError("seeds", f"'{part}'", "numbers and ranges such as 1,3,5-9")
+            raise FiguraInputError(what, f"'{part}'", "numbers and ranges such as 1,3,5-9")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise FiguraInputError(
                 "seeds", f"the range '{part}'", f"the smaller number first: {last}-{first}"
             )
         if len(seeds) + last - first >= limit:
-            raise FiguraInputError("seeds", f"more than {limit} seeds", f"{limit} or fewer")
+            raise FiguraInputError(what, f"more than {limit}", f"{limit} or fewer")
         seeds += range(first, last + 1)
     if not seeds:
-        raise FiguraInputError("seeds", "an empty list", "at least one seed, such as 1,3,5-9")
+        raise FiguraInputError(what, "an empty list", "at least one, such as 1,3,5-9")
     for seed in seeds:
-        numpy_seed(seed)
+        check_seed(seed, what)
     return seeds
 
 
@@ -49,6 +50,8 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
     """Move the first ``cutoff`` rows (all when None) towards ``w_avg``: psi 1 leaves them, 0 gives the
     average.
     """
+    if cutoff is not None and cutoff < 0:
+        raise FiguraInputError("truncation cutoff", str(cutoff), "a number of rows, 0 or more")
     if psi == 1:
         return ws
     rows = ws.shape[1] if cutoff is None else min(cutoff, ws.shape[1])
@@ -82,6 +85,32 @@ def slerp(a: Tensor, b: Tensor, alpha: float, threshold: float = 0.9995) -> Tens
     angle = torch.arccos(cosine.clamp(-1, 1))
     arc = (torch.sin((1 - alpha) * angle) * a + torch.sin(alpha * angle) * b) / torch.sin(angle)
     return torch.where(cosine.abs() > threshold, lerp(a, b, alpha), arc)
+
+
+BLEND_MODES = ("linear", "spherical")
+
+
+def blend(
+    a: Tensor, b: Tensor, factor: float, mode: str = "linear", rows: Sequence[int] | None = None
+) -> Tensor:
+    """ws ``a`` moved towards ``b`` by ``factor`` (0 stays, 1 arrives), in all rows or in ``rows`` only."""
+    check_same_model(a, b)
+    if mode not in BLEND_MODES:
+        raise FiguraInputError("mode", repr(mode), " or ".join(BLEND_MODES))
+    if not math.isfinite(factor):
+        raise FiguraInputError("factor", str(factor), "a number, usually 0 to 1")
+    moved = lerp(a, b, factor) if mode == "linear" else slerp(a, b, factor)
+    return moved if rows is None else mix_styles(a, moved, rows)
+
+
+def parse_rows(text: str, num_ws: int) -> list[int] | None:
+    """Read rows of ws such as ``0-6`` or ``8,9``; ``all`` (or nothing) gives None."""
+    if text.strip().lower() in ("", "all"):
+        return None
+    rows = parse_seeds(text, limit=num_ws, what="rows")
+    if max(rows) >= num_ws:
+        raise FiguraInputError("rows", f"row {max(rows)}", f"rows from 0 to {num_ws - 1}")
+    return rows
 
 
 def interpolation_alphas(steps: int) -> list[float]:

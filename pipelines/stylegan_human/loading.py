@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from ..common.door import told
 from ..common.errors import FiguraWeightsError
 from ..common.network_pickle import NetworkRecord, TFNetworkRecord, load_stylegan_pickle
-from ..common.weights import FileKind, load_state_dict, save_state_dict, sniff
+from ..common.weights import FileKind, load_state_dict, read_metadata, save_state_dict, sniff
 from . import checkpoint
 from .configs import Config, version
 from .generator import Generator, build
@@ -87,8 +85,7 @@ def _from_tensorflow(record: TFNetworkRecord, name: str) -> GeneratorFile:
 
 
 def _from_safetensors(path: Path) -> GeneratorFile:
-    with told(path, WANTED), safe_open(path, framework="pt") as file:
-        config = checkpoint.from_metadata(file.metadata() or {})
+    config = checkpoint.from_metadata(read_metadata(path))
     if config is None:
         raise FiguraWeightsError(
             path.name, "a .safetensors file without a StyleGAN config in its metadata", WANTED,

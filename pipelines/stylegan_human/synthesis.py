@@ -93,11 +93,12 @@ class Synthesis(nn.Module, ABC):
     def render(self, context: Context, progress: Progress = silent) -> Tensor:
         """Pixels from styles."""
         state = self.start(context)
-        for index in range(self.num_steps):
+        for index in range(self.num_steps - 1):
             state = self.step(index, state, context)
-            preview = None if state.img is None else state.img[0].detach()
-            progress(index + 1, self.num_steps, preview)
-        return self.finish(state)
+            progress(index + 1, self.num_steps, None if state.img is None else state.img[0].detach())
+        pixels = self.finish(self.step(self.num_steps - 1, state, context))
+        progress(self.num_steps, self.num_steps, pixels[0].detach())
+        return pixels
 
 
 class PrefixCache:
