@@ -18,13 +18,14 @@ from .inert import BadPickle, Builder, Global, Span, StandIn, Stream
 from .rebuild import (
     ARRAYS,
     CONTAINERS,
-    LEGACY_MAGIC,
+    HEAD,
     PLAIN,
     ArrayShell,
     Blob,
     DType,
     LazyTensor,
     Storage,
+    is_legacy,
 )  # fmt: skip
 from .torch_file import torch_root
 from .unpickle import Machine
@@ -267,8 +268,8 @@ def load_pickled_arrays(path: str | Path) -> Any:
     """
     wanted = "a pickle of tensors or arrays"
     with opened(path, wanted) as file:
-        head = file.read(len(LEGACY_MAGIC))
-        if head != LEGACY_MAGIC and not head.startswith(b"PK"):
+        head = file.read(HEAD)
+        if not is_legacy(head) and not head.startswith(b"PK"):
             return _values(Machine(Stream(file), PLAIN).run(), {}, 0)
     with torch_root(path, wanted) as root:
         return _values(root, {}, 0)

@@ -18,9 +18,7 @@ from torch import Tensor
 from .inert import BadPickle, Builder, Global, Span, Stream
 from .unpickle import Machine
 
-LEGACY_MAGIC = (
-    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # how torch files began before zip
-)
+LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # the number that torch files began with before zip
 DTYPES = {
     name: getattr(torch, name)
     for name in (
@@ -36,6 +34,7 @@ STORAGES = {
     "BoolStorage": torch.bool, "ComplexFloatStorage": torch.complex64, "UntypedStorage": torch.uint8,
 }  # fmt: skip
 MAX_DIMS = 16
+HEAD = 32  # bytes within which the magic number must come
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,13 +324,22 @@ def storage_id(pid: Any) -> tuple[torch.dtype, str, int, Any]:
     return dtype, key, whole_numbers((count,), "count")[0], pid[5] if len(pid) == 6 else None
 
 
+def is_legacy(head: bytes) -> bool:
+    """Tell from its first bytes whether a pickle begins a file of torch's older format."""
+    return head[:1] == b"\x80" and LEGACY_MAGIC in head[:HEAD]
+
+
 def read_legacy(stream: Stream, stand_ins: bool = False) -> tuple[Any, dict[str, Storage]]:
     """Read torch's older file format: five pickles, then the storages one after another.
 
     Returns the root object and the storages by key. The storages' bytes stay in the file.
     """
-    if stream.read(len(LEGACY_MAGIC)) != LEGACY_MAGIC or Machine(stream, {}).run() != 1001:
+    start = stream.at
+    if not is_legacy(stream.read(min(HEAD, stream.end - start))):
         raise BadPickle("it is a pickle, but not one that torch.save wrote")
+    stream = Stream(stream.file, start, stream.end - start)
+    if [Machine(stream, {}).run() for _ in range(2)] != [int.from_bytes(LEGACY_MAGIC, "little"), 1001]:
+        raise BadPickle("it is of an unknown version of torch.save")
     system = Machine(stream, {}).run()
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise BadPickle("written on a machine of the other byte order")
