@@ -1,0 +1,196 @@
+"""Words for pictures: CosmicMan's dense captions in 20 attribute groups, and one plain sentence.
+
+A caption names only what is in the picture: what a framing cuts off or an arm hides is left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import classes
+from .looks import Garment, Look
+
+if TYPE_CHECKING:
+    from .scene import Person, Picture
+
+Attributes = dict[str, str]
+
+SHOT_TEXT = {
+    "full_body": "a full-body shot",
+    "nearly_full_body": "a nearly full-body shot",
+    "upper_body": "a upper body shot",
+    "portrait": "a close up portrait shot",
+    "headshot": "a headshot",
+}
+# The caption's layout: per group the adjective keys in order, and the noun (a key in braces, or a word).
+GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("country", "age"), "{gender}"),
+    (("body shape",), ""),
+    (("background",), ""),
+    (("hair color", "hair style", "hair length"), "hair"),
+    (("sleeve length",), "{type}"),
+    (("pattern", "material", "sleeve length", "collar shape", "length", "shoulder exposure level"), "{type}"),
+    (("pattern", "material", "sleeve length", "top length", "collar shape", "color", "graphic"), "{type}"),
+    (("pattern", "material", "coat length", "collar shape", "color", "graphic"), "{type}"),
+    (("pattern", "material", "length", "bottom shape", "color", "graphic"), "{type}"),
+    (("pattern", "material", "boots length", "color"), "{type}"),
+    (("material",), "{type}"),
+    (("material",), "{type}"),
+    (("material",), "belt"),
+    (("pattern", "material"), "scarf"),
+    (("overall-style",), ""),
+    (("pattern", "material"), "headband"),
+    (("pattern", "material"), "headscarf"),
+    (("pattern", "material"), "veil"),
+    (("pattern", "material"), "socks"),
+    (("pattern", "material"), "ties"),
+)
+SUBJECT, BODY, BACKGROUND, HAIR, SPECIAL, ONE_PIECE, TOPS, COATS, BOTTOMS, SHOES, BAGS, HATS, BELTS, SCARF, STYLE = range(15)
+TIES = 19
+STYLE_WORDS = {"shaded": "a shaded drawing", "flat": "a flat illustration", "cartoon": "a cartoon", "sketch": "a sketch"}
+NUMBERS = ("nobody", "one person", "two people", "three people", "four people", "five people", "six people",
+           "seven people", "eight people")  # fmt: skip
+
+
+def visible_classes(picture: Picture, person: int) -> list[int]:
+    """Part map classes of ``people[person]`` that cover at least a few pixels, in rising order."""
+    counts = np.bincount(picture.parts[picture.mask(person)], minlength=18)
+    least = max(2, picture.parts.size // 4000)
+    return [label for label in range(1, 18) if counts[label] >= least]
+
+
+def attribute_groups(picture: Picture, person: int = 0) -> tuple[list[Attributes | None], list[list[int] | None]]:
+    """CosmicMan's ``aa_text`` and ``aa_ids``: 20 groups, each attributes or null, and class ids or null."""
+    look, seen = picture.people[person].look, visible_classes(picture, person)
+    texts: list[Attributes | None] = [None] * 20
+    ids: list[list[int] | None] = [None] * 20
+
+    def add(group: int, attributes: Attributes, *labels: int) -> None:
+        shown = [label for label in labels if label in seen or label == classes.BACKGROUND]
+        if shown:
+            texts[group], ids[group] = {key: value for key, value in attributes.items() if value}, shown
+
+    add(SUBJECT, {"country": f"{look.skin}-skinned", "age": look.age, "gender": look.gender}, *seen)
+    add(BODY, {"body shape": look.body}, *seen)
+    add(BACKGROUND, {"background": picture.backdrop.words}, classes.BACKGROUND)
+    if look.hair is not None:
+        hair = {"hair color": look.hair.color, "hair style": look.hair.style, "hair length": look.hair.length}
+        add(HAIR, hair, classes.HAIR)
+    _add_clothes(look, add)
+    add(STYLE, {"overall-style": look.style}, classes.UPPER, classes.SKIRT, classes.PANTS, classes.DRESS)
+    return texts, ids
+
+
+def _add_clothes(look: Look, add) -> None:  # noqa: ANN001
+    if look.dress is not None:
+        add(ONE_PIECE, {"type": "dress", "pattern": colored_pattern(look.dress), "material": look.dress.material,
+                        "sleeve length": look.dress.sleeve, "collar shape": look.dress.collar,
+                        "length": look.dress.length}, classes.DRESS)  # fmt: skip
+    if look.top is not None:
+        add(TOPS, {"type": look.top.kind, "pattern": pattern(look.top), "material": look.top.material,
+                   "sleeve length": look.top.sleeve, "top length": look.top.length, "collar shape": look.top.collar,
+                   "color": look.top.color}, classes.UPPER)  # fmt: skip
+    if look.coat is not None:
+        add(COATS, {"type": look.coat.kind, "pattern": "solid", "material": look.coat.material,
+                    "coat length": look.coat.length, "collar shape": look.coat.collar,
+                    "color": look.coat.color}, classes.UPPER)  # fmt: skip
+    if look.bottom is not None:
+        label = classes.SKIRT if look.bottom.kind == "skirt" else classes.PANTS
+        add(BOTTOMS, {"type": look.bottom.kind, "pattern": pattern(look.bottom), "material": look.bottom.material,
+                      "length": look.bottom.length, "bottom shape": look.bottom.shape,
+                      "color": look.bottom.color}, label)  # fmt: skip
+    add(SHOES, {"type": look.shoes.kind, "material": look.shoes.material, "boots length": look.shoes.length,
+                "color": look.shoes.color}, classes.LEFT_SHOE, classes.RIGHT_SHOE)  # fmt: skip
+    if look.bag is not None:
+        add(BAGS, {"type": look.bag.kind, "material": look.bag.material}, classes.BAG)
+    if look.hat is not None:
+        add(HATS, {"type": look.hat.kind, "material": look.hat.material}, classes.HAT)
+    if look.belt is not None and look.coat is None:
+        add(BELTS, {"material": look.belt.material}, classes.BELT)
+    if look.scarf is not None:
+        add(SCARF, {"pattern": colored_pattern(look.scarf), "material": look.scarf.material}, classes.SCARF)
+    if look.tie is not None:
+        add(TIES, {"pattern": colored_pattern(look.tie), "material": "silk"}, classes.UPPER)
+
+
+def pattern(garment: Garment) -> str:
+    """Solid, or the pattern with its second colour: ``white striped``."""
+    return garment.pattern if not garment.second else f"{garment.second} {garment.pattern}"
+
+
+def colored_pattern(garment: Garment) -> str:
+    """For groups whose layout has no colour key (dresses, scarves, ties) the pattern carries the colour."""
+    if not garment.second:
+        return f"solid {garment.color}"
+    return f"{garment.color} and {garment.second} {garment.pattern}"
+
+
+def group_texts(attributes: list[Attributes | None], person_type: str) -> list[str]:
+    """The 21 texts of a dense caption: the shot, then the 20 groups in order; an empty group is ""."""
+    texts = [SHOT_TEXT.get(person_type, "")]
+    for index, ((keys, noun), values) in enumerate(zip(GROUPS, attributes, strict=True)):
+        texts.append(_group_text(keys, noun, values, "a " if index == 0 else "") if values else "")
+    return texts
+
+
+def _group_text(keys: tuple[str, ...], noun: str, values: Attributes, article: str) -> str:
+    if noun.startswith("{"):
+        noun = values.get(noun[1:-1], "")
+        if not noun:
+            return ""
+    words = [values[key] for key in keys if key in values]
+    return article + " ".join([*words, noun] if noun else words)
+
+
+def dense_caption(picture: Picture, person: int = 0) -> str:
+    """The whole dense caption of one person: ``a full-body shot, a pale-skinned adult female, slim, …``."""
+    texts = group_texts(attribute_groups(picture, person)[0], picture.people[person].shot)
+    return ", ".join([texts[0], *(text for text in texts[1:] if text)])
+
+
+def sentence(picture: Picture) -> str:
+    """One plain sentence on everybody: style, number, place, and who wears what, from left to right."""
+    people = sorted(enumerate(picture.people), key=lambda item: float(item[1].box[0]))
+    shown = [(number, person) for number, person in people if person.box.any()]
+    words = [_describe(picture, number, person) for number, person in shown]
+    style, place = STYLE_WORDS[picture.style], _place(picture.backdrop.words)
+    if len(words) == 1:
+        return f"{style} of {words[0]}, {place}"
+    return f"{style} of {NUMBERS[len(words)]}, {place}: {', and '.join(words)}"
+
+
+def _place(words: str) -> str:
+    for key, preposition in (("park", "in"), ("room", "in"), ("beach", "at"), ("street", "on"), ("sky", "under")):
+        if key in words:
+            return f"{preposition} {words}"
+    return f"in front of {words}"
+
+
+def _describe(picture: Picture, number: int, person: Person) -> str:
+    look, seen = person.look, visible_classes(picture, number)
+    worn = []
+    if look.coat is not None:
+        worn.append(f"a {look.coat.color} {look.coat.kind}")
+    for garment, labels in (
+        (look.dress, {classes.DRESS}),
+        (look.top, {classes.UPPER}),
+        (look.bottom, {classes.PANTS, classes.SKIRT}),
+        (look.shoes, {classes.LEFT_SHOE, classes.RIGHT_SHOE}),
+    ):
+        if garment is not None and labels & set(seen):
+            plural = garment.kind in ("pants", "shorts", "shoes", "boots", "sneakers")
+            second = f" {garment.second} {garment.pattern}" if garment.second else ""
+            worn.append(f"{'' if plural else 'a '}{garment.color}{second} {garment.kind}")
+    if look.hat is not None and classes.HAT in seen:
+        worn.append(f"a {look.hat.material} {look.hat.kind}")
+    noun = {"female": "woman", "male": "man"}[look.gender]
+    hair = f" with {look.hair.color} hair" if look.hair is not None and classes.HAIR in seen else ""
+    age = "elderly " if look.age == "elderly" else ""
+    return f"a {age}{noun}{hair} in {', '.join(worn) or 'plain clothes'}, {_DOING[person.pose.name]}"
+
+
+_DOING = {name: name for name in ("standing", "posing", "waving", "cheering", "walking", "running", "dancing", "lunging",
+                                  "kicking", "balancing", "jumping", "sitting")}  # fmt: skip
+_DOING |= {"upright": "standing upright", "back view": "seen from behind"}

@@ -1,0 +1,80 @@
+"""What the world looks like: one frozen dataclass and its presets."""
+
+from dataclasses import dataclass
+
+from ..common.errors import FiguraInputError
+
+STYLES = ("shaded", "flat", "cartoon", "sketch")
+SHOTS = ("full_body", "nearly_full_body", "upper_body", "portrait", "headshot")
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """How people are drawn at random. A picture is a pure function of this, the seed and the index."""
+
+    height: int = 128
+    """Pixels."""
+    width: int = 64
+    """Pixels."""
+    people: tuple[int, int] = (1, 1)
+    """Fewest and most people in a picture."""
+    shots: tuple[str, ...] = SHOTS
+    """Kinds of framing: full_body, nearly_full_body, upper_body, portrait, headshot."""
+    styles: tuple[str, ...] = STYLES
+    """Drawing styles: shaded, flat, cartoon, sketch."""
+    scenery: float = 0.4
+    """Share of pictures with a landscape or a street behind; the others have a plain wall."""
+    accessories: float = 1.0
+    """Scales the chance of hats, bags, scarves, coats and glasses; 0 draws none."""
+    calm: bool = False
+    """Standing people only, facing us: poses that fit a frame twice as high as wide."""
+    aligned: bool = False
+    """Head at 5 % and feet at 95 % of the height, trunk in the middle: StyleGAN-Human's alignment."""
+
+    band: float = 1.0
+    """Share of the height, centred, that a full-length person stays within (Parts2Whole's loader cuts the rest)."""
+
+    def __post_init__(self) -> None:
+        for side in ("height", "width"):
+            value = getattr(self, side)
+            if isinstance(value, bool) or not isinstance(value, int) or not 16 <= value <= 4096:
+                raise FiguraInputError(f"picture {side}", repr(value), "a whole number from 16 to 4096")
+        fewest, most = self.people
+        if not 1 <= fewest <= most <= 8:
+            raise FiguraInputError("people", f"{fewest} to {most}", "1 to 8, the smaller number first")
+        _check_words("shots", self.shots, SHOTS)
+        _check_words("styles", self.styles, STYLES)
+        if not 0.2 <= self.band <= 1:
+            raise FiguraInputError("band", str(self.band), "a share of the height from 0.2 to 1")
+        if not 0 <= self.scenery <= 1 or not 0 <= self.accessories <= 3:
+            came = f"scenery {self.scenery}, accessories {self.accessories}"
+            raise FiguraInputError("world", came, "scenery from 0 to 1, accessories from 0 to 3")
+
+
+def _check_words(what: str, words: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    unknown = [word for word in words if word not in allowed]
+    if unknown or not words:
+        raise FiguraInputError(what, ", ".join(unknown) or "nothing", "one or more of " + ", ".join(allowed))
+
+
+def portraits(height: int = 128, width: int = 64) -> WorldConfig:
+    """One aligned, calm, shaded full-length figure before a plain wall: StyleGAN-Human's world."""
+    return WorldConfig(
+        height, width, shots=("full_body",), styles=("shaded",), scenery=0.0, accessories=0.6, calm=True, aligned=True
+    )
+
+
+def catalogue(height: int = 128, width: int = 128) -> WorldConfig:
+    """One person in any framing, shaded: CosmicMan's world."""
+    return WorldConfig(height, width, styles=("shaded",))
+
+
+def crowd(height: int = 128, width: int = 128) -> WorldConfig:
+    """One to four people, any style, lively poses: HumanSD's world."""
+    return WorldConfig(height, width, people=(1, 4), shots=("full_body", "full_body", "upper_body"), scenery=0.5)
+
+
+def studio(height: int = 1101, width: int = 750) -> WorldConfig:
+    """One shaded full-length person before a plain wall, inside what Parts2Whole's loader keeps of the picture."""
+    band = min(0.94, width / 0.9 / height)
+    return WorldConfig(height, width, shots=("full_body",), styles=("shaded",), scenery=0.0, band=band)

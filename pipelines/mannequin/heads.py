@@ -1,0 +1,291 @@
+"""Heads: everything is placed on an ellipsoid by (azimuth, elevation), so that a turned head turns its face."""
+
+from math import cos, hypot, pi, radians, sin
+
+import numpy as np
+
+from . import classes
+from .looks import Look
+from .palette import HAIR, MATERIALS, SKIN, Color, mix, shade
+from .shapes import SAMPLES, Shape, blob, limb, smooth
+from .skeleton import Skeleton
+
+
+class Head:
+    """One head in place: maps face coordinates to points of the picture plane (statures)."""
+
+    def __init__(self, s: Skeleton) -> None:
+        self.center = s["skull"][:2]
+        self.frame = s.head
+        self.rx, self.ry, self.rz = s.build.head
+        self.facing = float(s.head[2, 2])
+        self._rows = s.head.tolist()
+        self.turn = float(s.head[0, 2])
+        self._width = self.rx + (self.rz - self.rx) * abs(self.turn) ** 2 * 0.8
+        """Screen x of the direction the face looks in, -1..1."""
+
+    def sphere(self, azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+        """Directions [n, 3] in view space; azimuth 0 = nose, + = the person's left; elevation + = up (degrees)."""
+        a, e = np.radians(azimuth), np.radians(elevation)
+        local = np.stack([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], -1)
+        return local @ self.frame.T
+
+    def project(self, directions: np.ndarray, radius: float = 1.0) -> np.ndarray:
+        """Points [n, 2] of the picture plane; what lies behind is pushed to the outline."""
+        xy, z = directions[..., :2].copy(), directions[..., 2]
+        norm = np.maximum(1e-6, np.hypot(xy[..., 0], xy[..., 1]))
+        behind = z < 0
+        xy[behind] /= norm[behind][:, None]
+        return self.center + self._egg(xy) * radius
+
+    def _egg(self, xy: np.ndarray) -> np.ndarray:
+        """Unit disc to the head's outline: narrower jaw, chin towards where the face looks, deeper from the side."""
+        x, y = xy[..., 0], xy[..., 1]
+        low = np.maximum(0.0, y)
+        jaw = 1 - 0.22 * low**1.6
+        shift = self.turn * self.rx * (0.26 * low**1.3 - 0.10 * np.maximum(0.0, -y))
+        return np.stack([x * self._width * jaw + shift, y * self.ry], -1)
+
+    def outline(self, radius: float = 1.0, bumps: int = 0, depth: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """The head's outline as a strip, crown to chin; ``bumps`` waves of ``depth`` for curls."""
+        t = np.linspace(0, np.pi, SAMPLES)
+        wave = 1 + depth * np.cos(bumps * t)
+        x, y = np.sin(t) * radius * wave, -np.cos(t) * radius * wave
+        rows = (self.center + self._egg(np.stack([side * x, y], -1)) for side in (-1, 1))
+        return tuple(rows)  # type: ignore[return-value]
+
+    def spot(self, azimuth: float, elevation: float, radius: float = 1.0) -> tuple[np.ndarray, float]:
+        """One point [2] and its depth z (positive: on our side)."""
+        a, e = radians(azimuth), radians(elevation)
+        x, y, z = sin(a) * cos(e), -sin(e), cos(a) * cos(e)
+        sx, sy, sz = (row[0] * x + row[1] * y + row[2] * z for row in self._rows)
+        if sz < 0:
+            norm = max(1e-6, hypot(sx, sy))
+            sx, sy = sx / norm, sy / norm
+        low = max(0.0, sy)
+        shift = self.turn * self.rx * (0.26 * low**1.3 - 0.10 * max(0.0, -sy))
+        wide = sx * self._width * (1 - 0.22 * low**1.6) + shift
+        return self.center + np.array((wide * radius, sy * self.ry * radius)), sz
+
+
+def keypoints(s: Skeleton) -> tuple[np.ndarray, np.ndarray]:
+    """Nose, eyes, ears [5, 2] (left before right) and whether each is on our side [5]."""
+    head = Head(s)
+    spots = [head.spot(*place) for place in ((0, -10, 1.06), (25, 9), (-25, 9), (92, 0), (-92, 0))]
+    return np.array([p for p, _ in spots]), np.array([z > lowest for (_, z), lowest in zip(spots, _SEEN, strict=True)])
+
+
+_SEEN = (-0.05, 0.05, 0.05, -0.25, -0.25)
+
+
+def back_hair(head: Head, look: Look, color: Color) -> list[Shape]:
+    """Hair that hangs behind neck and shoulders (seen from behind: in front of them)."""
+    hair = look.hair
+    if hair is None or hair.length == "above ears":
+        return []
+    if hair.style == "ponytail":
+        return [_ponytail(head, color)]
+    down = 0.86 if hair.length == "above shoulders" else 1.75
+    drop = np.array((0.0, head.ry * down)) - np.array((head.turn * head.rx * 0.30, 0.0))
+    puff = {"curly": 0.30, "wavy": 0.16}.get(hair.style, 0.10)
+    w = head.rx + (head.rz - head.rx) * abs(head.turn)
+    back = -head.turn * head.rx * 0.22
+    ys = np.array((-0.9, -0.3, 0.3, 0.75, 1.0, 1.06)) * head.ry
+    widths = np.array((0.6, 1.04, 1.08, 1.12 if down < 1 else 1.06, 0.92, 0.3)) * w * (1 + puff)
+    ys[3:] = head.ry * 0.3 + (ys[3:] - head.ry * 0.3) / (0.76 * head.ry) * (drop[1] - head.ry * 0.3)
+    if head.facing <= 0:  # from behind the cap makes the crown; the mane only falls from it
+        ys[:2], widths[0] = np.array((-0.1, 0.1)) * head.ry, widths[1] * 0.98
+    center = head.center + np.stack([np.full(6, back), ys], 1)
+    offset = np.stack([widths, np.zeros(6)], 1)
+    left, right = smooth(center - offset), smooth(center + offset)
+    if hair.style in ("wavy", "curly"):
+        wave = np.sin(np.arange(SAMPLES) * (1.5 if hair.style == "wavy" else 2.4)) * head.rx * 0.07
+        left[:, 0] += wave
+        right[:, 0] += wave if hair.style == "wavy" else -wave
+    return [Shape(left, right, shade(color, 0.86 if head.facing > 0 else 1.0), classes.HAIR, "hair")]
+
+
+def _ponytail(head: Head, color: Color) -> Shape:
+    root, _ = head.spot(180, 24, 1.05)
+    side = -1.0 if head.turn > 0 else 1.0
+    lean = side * head.rx * (0.25 + 0.75 * abs(head.turn))
+    tip = root + np.array((lean, head.ry * 2.1))
+    return Shape(*limb(root, tip, head.rx * 0.34, head.rx * 0.16, 0.55), shade(color, 0.92), classes.HAIR, "hair")
+
+
+def skull(head: Head, look: Look, skin: Color, hair: Color) -> list[Shape]:
+    """Ears, the head itself, hair on it, and the face cut free from the hair."""
+    shapes = []
+    ears = [head.spot(side, -3, 1.02) for side in (-88, 88)]
+    shown = [(p, z) for p, z in ears if z > -0.45]
+    for point, _ in shown if look.hair is None or look.hair.length == "above ears" else ():
+        shapes.append(Shape(*blob(point, head.rx * 0.17, head.ry * 0.19), shade(skin, 0.94), classes.FACE, "head"))
+    shapes.append(Shape(*head.outline(), skin, classes.FACE, "head"))
+    if look.hair is None:
+        return shapes
+    curly = look.hair.style == "curly"
+    long = look.hair.length != "above ears"
+    cap = head.outline(1.17 if curly else 1.09 if long else 1.07, 9 if curly else 0, 0.045 if curly else 0.0)
+    left, right = cap[0].copy(), cap[1].copy()
+    keep = head.center[1] + head.ry * (0.62 if long else 0.12 if head.facing > 0.3 else 0.45)
+    for row in (left, right):  # cut at the nape, so that the jaw stays free
+        row[:, 1] = np.minimum(row[:, 1], keep)
+    if look.hair.style == "bun":
+        knot, _ = head.spot(180, 62, 1.12)
+        shapes.insert(0, Shape(*blob(knot, head.rx * 0.44, head.rx * 0.42), hair, classes.HAIR, "hair"))
+    shapes.append(Shape(left, right, hair, classes.HAIR, "hair"))
+    window = face_window(head, look)
+    if window is not None:
+        shapes.append(Shape(*window, skin, classes.FACE, "face", outline=False))
+    if not long:
+        for point, z in shown:
+            if z > -0.2:
+                ear = blob(point, head.rx * 0.14, head.ry * 0.17)
+                shapes.append(Shape(*ear, shade(skin, 0.95), classes.FACE, "face"))
+    return shapes
+
+
+def face_window(head: Head, look: Look) -> tuple[np.ndarray, np.ndarray] | None:
+    """The part of the head's surface that is face: from the hairline down to the chin."""
+    if head.facing < -0.55:
+        return None
+    t = np.linspace(0, 1, SAMPLES)
+    elevation = 40 - 130 * t
+    long = look.hair is not None and look.hair.length != "above ears"
+    spread = (62 if long else 74) * np.sin(np.pi * np.clip(0.20 + 0.55 * t, 0, 1)) ** 0.7
+    parting = 12 * np.exp(-((t / 0.10) ** 2))
+    low = np.clip((t - 0.55) / 0.45, 0, 1)
+    spread = spread + low * 26
+    rows = [head.project(head.sphere(side * spread + parting, elevation)) for side in (-1, 1)]
+    return (rows[0], rows[1]) if rows[0][:, 0].mean() < rows[1][:, 0].mean() else (rows[1], rows[0])
+
+
+def face(head: Head, look: Look, skin: Color, hair: Color, detail: float) -> list[Shape]:
+    """Eyes, brows, nose, mouth, cheeks; ``detail`` = half-width of the head in pixels decides how much."""
+    shapes: list[Shape] = []
+    dark = (44.0, 34.0, 40.0) if look.skin != "dark" else (24.0, 18.0, 24.0)
+    unit = head.rx
+    if detail > 5:
+        for side in (-1, 1):
+            shapes += _mark(head, side * 36, -26, (0.20, 0.13), mix(skin, (226, 96, 88), 0.28), unit)
+    if look.beard:
+        shapes += _beard(head, shade(hair, 0.95))
+    for side in (-1, 1):
+        shapes += _eye(head, side, dark, detail, unit)
+        brow = mix(hair, dark, 0.35) if look.hair is not None else dark
+        if detail > 9:
+            shapes += _line(head, (side * 40, 18), (side * 28, 23), brow, 0.042 * unit)
+        shapes += _line(head, (side * (28 if detail > 9 else 36), 23), (side * 13, 21), brow, 0.048 * unit)
+    shapes += _nose(head, skin, detail, unit)
+    lips = (206.0, 120.0, 112.0) if look.beard else mix(shade(skin, 0.80), (196, 60, 72), 0.50 if look.gender == "female" else 0.25)
+    shapes += _line(head, (-19, -36), (0, -42), lips, 0.055 * unit) + _line(head, (0, -42), (19, -36), lips, 0.055 * unit)
+    if look.glasses:
+        shapes += _glasses(head, unit)
+    return shapes
+
+
+def _mark(head: Head, azimuth: float, elevation: float, size: tuple[float, float], color: Color, unit: float) -> list[Shape]:
+    """A small flat ellipse on the face, narrowed as it turns away; nothing when it is on the far side."""
+    point, z = head.spot(azimuth, elevation)
+    if z < 0.12:
+        return []
+    rows = blob(point, size[0] * unit * (0.35 + 0.65 * z), size[1] * unit)
+    return [Shape(*rows, color, None, tones=False, outline=False)]
+
+
+def _line(head: Head, start: tuple[float, float], end: tuple[float, float], color: Color, width: float) -> list[Shape]:
+    (p, z0), (q, z1) = head.spot(*start), head.spot(*end)
+    if min(z0, z1) < 0.08:
+        return []
+    return [Shape(*limb(p, q, width, width), color, None, tones=False, outline=False)]
+
+
+def _eye(head: Head, side: int, dark: Color, detail: float, unit: float) -> list[Shape]:
+    place = (side * 25, 5)
+    if detail < 9:
+        return _mark(head, *place, (0.115, 0.14), dark, unit)
+    white = _mark(head, *place, (0.20, 0.155), (250, 248, 244), unit)
+    iris = _mark(head, side * 24.5, 4.5, (0.125, 0.140), (92, 66, 50), unit)
+    pupil = _mark(head, side * 24.5, 4.5, (0.070, 0.085), dark, unit)
+    glint = _mark(head, side * 24.5 - 4, 9, (0.040, 0.040), (255, 255, 255), unit)
+    lid = _line(head, (side * 37, 9), (side * 25, 14), dark, 0.030 * unit) + _line(head, (side * 25, 14), (side * 14, 10), dark, 0.026 * unit)
+    return white + iris + pupil + glint + lid
+
+
+def _nose(head: Head, skin: Color, detail: float, unit: float) -> list[Shape]:
+    bridge, _ = head.spot(0, 4, 1.0)
+    tip, z = head.spot(0, -17, 1.13)
+    if z < -0.1 or detail < 4:
+        return []
+    if abs(head.turn) > 0.55:  # a profile needs a nose that stands out
+        color = skin if abs(head.turn) > 0.8 else shade(skin, 0.93)
+        return [Shape(*limb(bridge, tip, 0.05 * unit, 0.115 * unit), color, None, tones=False, outline=False)]
+    base, _ = head.spot(0, -20, 1.04)
+    side = base + np.array((0.09 * unit, 0.0))
+    shadow = shade(skin, 0.80)
+    return [Shape(*limb(base - np.array((0.05 * unit, 0)), side, 0.042 * unit, 0.042 * unit), shadow, None, tones=False, outline=False)]
+
+
+def _beard(head: Head, color: Color) -> list[Shape]:
+    if head.facing < -0.1:
+        return []
+    t = np.linspace(0, 1, SAMPLES)
+    elevation = -25 - 65 * t
+    rows = [head.project(head.sphere(side * (74 + 16 * t), elevation), 1.035) for side in (-1, 1)]
+    return [Shape(*rows, color, classes.FACE, "face", outline=False)]
+
+
+def _glasses(head: Head, unit: float) -> list[Shape]:
+    shapes = []
+    black = (34.0, 34.0, 40.0)
+    for side in (-1, 1):
+        point, z = head.spot(side * 26, 4, 1.04)
+        if z > 0.1:
+            rows = blob(point, 0.34 * unit * (0.35 + 0.65 * z), 0.26 * unit)
+            shapes.append(Shape(*rows, black, classes.SUNGLASSES, "glasses", outline=False))
+            glint = point + np.array((-0.10, -0.09)) * unit
+            shapes.append(Shape(*blob(glint, 0.09 * unit * z, 0.045 * unit, -0.5), (120, 126, 140), None, tones=False, outline=False))
+    return shapes + _line(head, (-12, 7), (12, 7), black, 0.04 * unit)
+
+
+def hat(head: Head, look: Look) -> list[Shape]:
+    """A brimmed hat, a cap with its peak forward, or a beanie."""
+    if look.hat is None:
+        return []
+    color = MATERIALS[look.hat.material]
+    rx, ry, c = head.rx, head.ry, head.center
+    turn = np.array((-head.turn * 0.10 * rx, 0.0))
+    brow = c + np.array((0.0, -0.50 * ry)) + head.frame[:2, 2] * np.array((0.0, 0.25 * ry))
+    top = c + np.array((0.0, -1.20 * ry)) + turn
+    crown = Shape(*_dome(brow, top, rx * 1.13, rx * (0.80 if look.hat.kind == "hat" else 0.72)), color, classes.HAT, "hat")
+    if look.hat.kind == "beanie":
+        fold = Shape(*_bar(brow, rx * 1.17, ry * 0.15), shade(color, 0.84), classes.HAT, "hat")
+        pompom = Shape(*blob(top - np.array((0, 0.10 * ry)), rx * 0.24, rx * 0.22), shade(color, 1.25), classes.HAT, "hat")
+        return [pompom, crown, fold]
+    if look.hat.kind == "cap":
+        reach, _ = head.spot(0, 16, 1.62)
+        start, _ = head.spot(0, 26, 0.86)
+        if head.facing < -0.4:
+            return [crown]
+        peak = limb(start, reach, rx * (0.72 - 0.35 * abs(head.turn)), rx * (0.50 - 0.32 * abs(head.turn)))
+        return [crown, Shape(*peak, shade(color, 0.80), classes.HAT, "hat")]
+    brim = Shape(*blob(brow + np.array((0.0, 0.02 * ry)), rx * 1.75, ry * 0.22), color, classes.HAT, "hat")
+    band = Shape(*_bar(brow + np.array((0, -0.13 * ry)), rx * 1.10, ry * 0.09), shade(color, 0.55), classes.HAT, "hat", outline=False)
+    return [brim, crown, band] if head.facing > -0.3 else [crown, band, brim]
+
+
+def _dome(base: np.ndarray, top: np.ndarray, wide: float, narrow: float) -> tuple[np.ndarray, np.ndarray]:
+    t = np.linspace(0, pi / 2, SAMPLES)
+    center = top + (base - top) * (1 - np.cos(t))[:, None]
+    half = np.stack([np.sin(t) ** 0.6 * (narrow + (wide - narrow) * (1 - np.cos(t))), np.zeros(SAMPLES)], 1)
+    return center - half, center + half
+
+
+def _bar(center: np.ndarray, half: float, height: float) -> tuple[np.ndarray, np.ndarray]:
+    return limb(center - np.array((half - height, 0)), center + np.array((half - height, 0)), height, height, -0.05)
+
+
+def hair_color(look: Look) -> Color:
+    """The base colour of hair, brows and beard."""
+    return HAIR[look.hair.color] if look.hair is not None else shade(SKIN[look.skin], 0.55)
+
