@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraWeightsError
+from ..common.identify import require
 from ..common.network_pickle import NetworkRecord, TFNetworkRecord, load_stylegan_pickle
 from ..common.weights import FileKind, load_state_dict, read_metadata, save_state_dict, sniff
 from . import checkpoint
@@ -50,7 +51,8 @@ def read_generator(path: str | Path, network: str = "G_ema") -> GeneratorFile:
     ``network``: which one of a pickle: ``G_ema``, the average that makes the better pictures, or ``G``.
     """
     path = Path(path)
-    if path.is_file() and sniff(path) is FileKind.SAFETENSORS:
+    if path.is_file() and sniff(path) is not FileKind.PICKLE:
+        require(path, "stylegan1", "stylegan2", "stylegan3")
         return _from_safetensors(path)
     records = load_stylegan_pickle(path, keys=(network,))
     if network not in records:
@@ -88,7 +90,7 @@ def _from_safetensors(path: Path) -> GeneratorFile:
     config = checkpoint.from_metadata(read_metadata(path))
     if config is None:
         raise FiguraWeightsError(
-            path.name, "a .safetensors file without a StyleGAN config in its metadata", WANTED,
+            path.name, "StyleGAN tensors without the config that figura writes into the metadata", WANTED,
             "Convert the original .pkl with: figura stylegan convert",
         )  # fmt: skip
     return GeneratorFile(config, load_state_dict(path))
