@@ -1,3 +1,7 @@
-"""The nodes of humansd."""
+"""HumanSD's nodes."""
 
-NODES: list = []
+from .conditioning import FiguraHumanSDApplySkeleton
+from .loaders import FiguraHumanSDFromSD21, FiguraHumanSDLoader
+from .sampling import FiguraHumanSDSampler
+
+NODES: list = [FiguraHumanSDLoader, FiguraHumanSDFromSD21, FiguraHumanSDApplySkeleton, FiguraHumanSDSampler]

@@ -16,6 +16,7 @@ MULTIPLE = 64  # sides of a canvas are multiples of this
 LATENT_SCALE = 0.18215
 LATENT_CHANNELS = 4
 Schedule = Literal["full", "legacy_49"]
+SCHEDULES = ("full", "legacy_49")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class SampleConfig:
     ddim_steps: int = STEPS
     """DDIM steps."""
     schedule: Schedule = "full"
-    """full: every step, from the noisiest on. legacy_49: as the released scripts do, the first step left out."""
+    """full: every step. legacy_49: without the noisiest one, as the released scripts do."""
     scale: float = GUIDANCE
     """Classifier-free guidance."""
     strength: float = 1.0

@@ -40,7 +40,7 @@ class Plan:
 
 
 def full_plan(steps: int) -> Plan:
-    """Every step: 1, 21, ... 981 for 50. A count that does not divide 1000 gives one or two steps more."""
+    """Every step: 1, 21, ... 981 for 50. A count that does not divide 1000 gives more: 31 for 30."""
     if not 1 <= steps <= TRAINING_STEPS:
         raise FiguraInputError("steps", str(steps), f"1 to {TRAINING_STEPS}")
     stride = TRAINING_STEPS // steps
@@ -53,9 +53,9 @@ def full_plan(steps: int) -> Plan:
 def plan(steps: int, strength: float = 1.0, legacy: bool = False) -> Plan:
     """The steps of one picture.
 
-    strength 1 starts from pure noise: all steps, or with ``legacy`` all but the noisiest as the released scripts
-    do. Below 1 (both ways alike): the initial picture is noised to entry ``int(strength * steps)`` and that many
-    steps follow, so the first one assumes one entry less noise than was put in; kept as released.
+    strength 1 starts from pure noise: all steps, or with ``legacy`` all but the noisiest, as the released
+    scripts do. Below 1 (both ways alike): the initial picture is noised to entry ``int(strength * steps)``
+    and that many steps follow, so the first assumes one entry less noise than was put in; kept as released.
     """
     if not 0 < strength <= 1:
         raise FiguraInputError("strength", f"{strength:g}", "more than 0, at most 1")
@@ -123,6 +123,27 @@ def sigma_of(alpha: float) -> float:
 
 
 def sigmas(steps: Plan) -> Tensor:
-    """The plan as a descending list of sigmas [steps + 1] for an Euler sampler, ending where the plan ends."""
+    """The plan as descending sigmas [steps + 1] for an Euler sampler, ending where the plan ends."""
     levels = [*reversed(steps.alphas), steps.alphas_prev[0]]
     return torch.tensor([sigma_of(alpha) for alpha in levels], dtype=torch.float32)
+
+
+def starting(steps: Plan, noise: Tensor, latents: Tensor | None = None) -> Tensor:
+    """What the first step begins with: unit noise, or an initial picture noised to the plan's start."""
+    if steps.start is None:
+        return noise
+    if latents is None:
+        raise FiguraInputError(
+            "image", "nothing, with a strength below 1", "a picture to start from", "Set the strength to 1."
+        )
+    return noised(latents.to(noise), noise, steps.start)
+
+
+def to_euler(latents: Tensor, steps: Plan) -> Tensor:
+    """Latents of unit variance at the plan's first step -> as an Euler sampler over sigmas holds them."""
+    return latents / steps.alphas[-1] ** 0.5
+
+
+def from_euler(latents: Tensor, steps: Plan) -> Tensor:
+    """An Euler sampler's result at the plan's last sigma -> latents of unit variance."""
+    return latents * steps.alphas_prev[0] ** 0.5

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from comfyui_figura.pipelines.common.base_model import build_vae
 from comfyui_figura.pipelines.common.ldm import strip_prefix
 from comfyui_figura.pipelines.common.weights import load_state_dict
 from comfyui_figura.pipelines.humansd import ddim, vae
-from comfyui_figura.pipelines.humansd.unet import build_unet, unet_config
+from comfyui_figura.pipelines.humansd.unet import build_unet
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "humansd"
 HEAD_WIDTH = 16  # of the golden network (its README); no shape tells it
@@ -33,14 +34,13 @@ def checkpoint():
 @pytest.fixture(scope="module")
 def unet(checkpoint):
     """diffusers' UNet with the tiny weights."""
-    state = strip_prefix(checkpoint, "model.diffusion_model.")
-    return build_unet(state, unet_config(state, HEAD_WIDTH))
+    return build_unet(strip_prefix(checkpoint, "model.diffusion_model."), HEAD_WIDTH)
 
 
 @pytest.fixture(scope="module")
 def autoencoder(checkpoint):
     """diffusers' autoencoder with the tiny weights."""
-    return vae.build_vae(strip_prefix(checkpoint, "first_stage_model."))
+    return build_vae(strip_prefix(checkpoint, "first_stage_model."), {}, "VAE")
 
 
 def close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
