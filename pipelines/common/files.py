@@ -17,8 +17,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name[:80]}.{secrets.token_hex(4)}.tmp"
     try:
-        temporary.touch(exist_ok=False)  # with the rights that the user's files usually have
+        temporary.touch(exist_ok=False)
+        rights = temporary.stat().st_mode  # those that the user's files usually have
         yield temporary
+        temporary.chmod(rights)  # safetensors makes a file of its own, for its owner alone
         _flush(temporary)
         os.replace(temporary, path)
         _flush_folder(path.parent)
