@@ -194,7 +194,7 @@ def run(models_dir: Path, out: Path, progress: Progress = silent) -> list[DemoRe
     def compose(compatible: bool) -> torch.Tensor:
         bank = system.encode_parts(model, parts, *SIZE, compatible)
         pose = system.read_pose(model.guider, pose_image, SIZE)
-        settings = system.Settings(steps=4, compatible=compatible)
+        settings = system.Settings(steps=4)
         return system.generate(
             model, bank, "a person", pose=pose, seed=1, settings=settings, progress=progress
         )

@@ -31,9 +31,12 @@ def run(config: GenerateConfig) -> list[Path]:
     pose = None if pose_image is None else read_pose(model.guider, pose_image, size, config.convert_part_map)
     bank = encode_parts(model, parts, *size, compatible, console("references"))
     settings = Settings(
-        config.steps, config.guidance, config.reference_strength, config.image_strength, config.pose_strength,
-        compatible,
-    )  # fmt: skip
+        config.steps,
+        config.guidance,
+        config.reference_strength,
+        config.image_strength,
+        config.pose_strength,
+    )
     paths = []
     for first in range(0, config.count, config.batch):
         seeds = batch_seeds(config.seed + first, min(config.batch, config.count - first))

@@ -83,6 +83,13 @@ def find_palette(image: Tensor, share: float = 0.9) -> str | None:
     return None
 
 
+def to_iuv(image: Tensor, convert: bool, what: str = "pose") -> Tensor:
+    """Check a DensePose picture; with ``convert`` a part map in a known palette is accepted and converted."""
+    if convert and find_palette(_rgb(image, what)):
+        return convert_part_map(image, what)
+    return check_iuv(image, what)
+
+
 def convert_part_map(image: Tensor, what: str = "pose") -> Tensor:
     """A part map in a known palette -> IUV with the right parts and U, V in the middle of their range.
 

@@ -20,7 +20,7 @@ from .checkpoint import (
     read_component,
     read_json,
 )
-from .densepose import check_iuv, convert_part_map, prepare_pose
+from .densepose import prepare_pose, to_iuv
 from .encoders import (
     ImageEncoder,
     TextEncoder,
@@ -68,8 +68,6 @@ class Settings:
     reference_strength: float = 1.0
     image_strength: float = 1.0
     pose_strength: float = 1.0
-    compatible: bool = False
-    """The prompt is replaced by the first part's label, as the published pipeline does by mistake."""
 
 
 def load(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Model:
@@ -146,7 +144,7 @@ def encode_parts(
             progress(i + 1, len(parts))
     finally:
         model.reference_unet.to("cpu")
-    return make_bank(features, embeds, labels[:1], (width, height))
+    return make_bank(features, embeds, labels[:1], (width, height), compatible)
 
 
 def ignore_mask(part: Part) -> Part:
@@ -167,7 +165,7 @@ def read_pose(
     if guider is None:
         raise FiguraInputError("pose", "a pose picture, but the model folder has no pose_guider", "no pose")
     if guider.structure == "densepose":
-        image = convert_part_map(image) if convert else check_iuv(image)
+        image = to_iuv(image, convert)
     parameter = next(guider.parameters())
     return guider(prepare_pose(image, *size).to(parameter.device, parameter.dtype))
 
@@ -219,7 +217,7 @@ def denoiser(
     guided = settings.guidance != 1
     texts = ([negative] if guided else []) + [prompt]
     embeds = model.text(texts)
-    if settings.compatible:
+    if bank.compatible:
         embeds[-1:] = bank.label_embeds.to(embeds)
     flags = (False, True) if guided else (True,)
     embeds, keys = _with_image_tokens(model, bank, embeds, flags)

@@ -64,6 +64,8 @@ class Bank:
     """[1, 77, D]: the first part's label, which the published pipeline uses as the prompt."""
     width: int
     height: int
+    compatible: bool = False
+    """Made as the published script does: the first label takes the prompt's place too."""
 
     @property
     def blocks(self) -> list[str]:
@@ -82,12 +84,16 @@ class Bank:
 
 
 def make_bank(
-    parts: Sequence[PartFeatures], image_embeds: Sequence[Tensor], label_embeds: Tensor, size: tuple[int, int]
+    parts: Sequence[PartFeatures],
+    image_embeds: Sequence[Tensor],
+    label_embeds: Tensor,
+    size: tuple[int, int],
+    compatible: bool = False,
 ) -> Bank:
     """Join parts, their image embeddings [1, D] each, and the first label's prompt [1, 77, D] into a Bank."""
     tokens = [embeds.reshape(1, 1, -1).float().cpu() * part.weight for part, embeds in
               zip(parts, image_embeds, strict=True)]  # fmt: skip
-    return Bank(tuple(parts), torch.cat(tokens, dim=1), label_embeds.float().cpu(), *size)
+    return Bank(tuple(parts), torch.cat(tokens, dim=1), label_embeds.float().cpu(), *size, compatible)
 
 
 Projection = Callable[[Tensor], Tensor]
