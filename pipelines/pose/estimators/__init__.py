@@ -1,0 +1,1 @@
+"""From a picture to a Pose: four estimators behind one interface (``estimate.py``)."""
