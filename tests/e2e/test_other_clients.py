@@ -21,7 +21,7 @@ def comfy_run(server, home: Path, workflow: Path) -> dict:
     command = [COMFY, "--skip-prompt", "--where", "local", "run", "--workflow", str(workflow)]
     command += ["--host", "127.0.0.1", "--port", str(server.port), "--wait", "--timeout", "180", "--json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    return json.loads(done.stdout[done.stdout.index("{") :])
+    return json.loads(done.stdout.splitlines()[-1])  # after one line per event
 
 
 @pytest.mark.skipif(COMFY is None, reason="comfy-cli is not installed")

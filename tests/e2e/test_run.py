@@ -7,25 +7,24 @@ import pytest
 from harness import graphs
 from PIL import Image
 
-each = pytest.mark.parametrize("name", graphs.names())
 PICTURES = ("png", "jpg", "jpeg", "webp")
 VIDEOS = ("mp4", "webm", "mkv", "gif")
 LONG = {"steps", "iterations"}  # inputs of nodes that work for more than a second at their defaults
 
 
-@pytest.fixture(scope="module")
-def first_runs(client):
-    """The first run of each workflow, made when first asked for."""
-    done = {}
+class Case:
+    """A workflow with its first run and what that made."""
 
-    def run(name: str):
-        if name not in done:
-            done[name] = client.run(graphs.light(name))
-            done[name, "made"] = made(client, done[name])
-        return done[name]
+    def __init__(self, client, name: str) -> None:
+        self.client, self.graph = client, case.graph
+        self.first = client.run(self.graph)
+        self.again = client.run(self.graph)
+        self.files = made(client, self.first)
 
-    run.made = lambda name: run(name) and done[name, "made"]
-    return run
+
+@pytest.fixture(scope="module", params=graphs.names())  # so all tests of one workflow run in a row
+def case(request, client) -> Case:
+    return Case(client, request.param)
 
 
 def made(client, run) -> dict[str, bytes]:
@@ -64,11 +63,10 @@ def long_nodes(graph: dict[str, dict]) -> dict[str, int]:
     return found
 
 
-@each
-def test_it_makes_its_pictures(first_runs, name):
-    run = first_runs(name)
+def test_it_makes_its_pictures(case):
+    run = case.first
     assert run.end == "execution_success", run.error.get("exception_message")
-    contents = first_runs.made(name)
+    contents = case.files
     assert contents, "no file came out"
     for place, content in contents.items():
         if place.endswith(PICTURES):
@@ -79,10 +77,9 @@ def test_it_makes_its_pictures(first_runs, name):
             assert len(content) > 100, place
 
 
-@each
-def test_pictures_have_the_size_asked_for(first_runs, name):
+def test_pictures_have_the_size_asked_for(case):
     """Where a graph names one size, a picture it saved has that size, or a whole multiple of it."""
-    graph = graphs.light(name)
+    graph = case.graph
     sizes = {
         (node["inputs"]["width"], node["inputs"]["height"])
         for node in graph.values()
@@ -91,15 +88,14 @@ def test_pictures_have_the_size_asked_for(first_runs, name):
     if len(sizes) != 1:
         pytest.skip(f"the graph has {len(sizes)} sizes")
     width, height = sizes.pop()
-    shapes = [pixels(content).shape for p, content in first_runs.made(name).items() if p.endswith(PICTURES)]
+    shapes = [pixels(content).shape for p, content in case.files.items() if p.endswith(PICTURES)]
     fitting = [shape for shape in shapes if shape[0] % height == 0 and shape[1] % width == 0]
     assert fitting, f"asked for {width} x {height}, got {shapes}"
 
 
-@each
-def test_it_shows_progress_and_previews(first_runs, name):
-    run = first_runs(name)
-    graph = graphs.light(name)
+def test_it_shows_progress_and_previews(case):
+    run = case.first
+    graph = case.graph
     finished = {node for state in run.named("progress_state") for node, s in state["nodes"].items()}
     assert finished, "no progress_state came"
     if not long_nodes(graph):
@@ -113,26 +109,20 @@ def test_it_shows_progress_and_previews(first_runs, name):
         assert max(previews[0].size) <= 512
 
 
-@each
-def test_a_second_run_is_all_cached(first_runs, client, name):
-    first_runs(name)
-    client.run(graphs.light(name))
-    again = client.run(graphs.light(name))
-    assert again.end == "execution_success"
-    assert again.executed == []
+def test_a_second_run_is_all_cached(case):
+    assert case.again.end == "execution_success"
+    assert case.again.executed == []
 
 
-@each
-def test_the_seed_decides(first_runs, client, name):
+def test_the_seed_decides(case):
     """Another seed, another picture; the first seed, computed anew, the first picture to the last bit."""
-    changed = graphs.seeded(graphs.light(name), 1)
+    changed = graphs.seeded(case.graph, 1)
     if changed is None:
         pytest.skip("the graph has no seed")
-    first = first_runs.made(name)
-    other = client.run(changed)
+    other = case.client.run(changed)
     assert other.end == "execution_success"
-    assert not same(made(client, other), first)
-    client.free()
-    again = client.run(graphs.light(name))
+    assert not same(made(case.client, other), case.files)
+    case.client.free()
+    again = case.client.run(case.graph)
     assert again.executed, "the server had kept its cache, so this would prove nothing"
-    assert same(made(client, again), first)
+    assert same(made(case.client, again), case.files)
