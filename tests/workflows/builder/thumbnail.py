@@ -13,7 +13,7 @@ GROUND = (24, 24, 28)
 def thumbnail(pictures: list[np.ndarray]) -> bytes:
     """JPEG of at most 40 kB from up to nine uint8 [H, W, 3] pictures, each fitted into its cell."""
     shown = pictures[:MOST_PICTURES]
-    columns = math.ceil(math.sqrt(len(shown)))
+    columns = max(range(1, len(shown) + 1), key=lambda n: _scale(shown, n))
     rows = math.ceil(len(shown) / columns)
     cell = ((SIDE - GAP * (columns - 1)) // columns, (SIDE - GAP * (rows - 1)) // rows)
     sheet = Image.new("RGB", (SIDE, SIDE), GROUND)
@@ -23,6 +23,13 @@ def thumbnail(pictures: list[np.ndarray]) -> bytes:
         top = (place // columns) * (cell[1] + GAP) + (cell[1] - picture.height) // 2
         sheet.paste(picture, (left, top))
     return _small_jpeg(sheet)
+
+
+def _scale(pictures: list[np.ndarray], columns: int) -> float:
+    """How large the largest picture can be drawn with so many columns."""
+    height, width = np.max([picture.shape[:2] for picture in pictures], axis=0)
+    rows = math.ceil(len(pictures) / columns)
+    return min(SIDE / columns / width, SIDE / rows / height)
 
 
 def _fitted(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
