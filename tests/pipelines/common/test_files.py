@@ -11,6 +11,7 @@ import torch
 from comfyui_figura.pipelines.common.errors import FiguraWeightsError
 from comfyui_figura.pipelines.common.files import atomic_path
 from comfyui_figura.pipelines.common.manifest import verify_manifest
+from comfyui_figura.pipelines.common.weights import save_state_dict
 
 ROOT = Path(__file__).parents[3]
 PRELUDE = "import sys, torch; from pathlib import Path; torch.set_num_threads(1)\n"
@@ -55,7 +56,7 @@ def test_killed_while_saving_leaves_no_torn_file(tmp_path):
     """A writer of 20 MB files is killed 40 times at arbitrary moments; the file seen then is always whole."""
     body = """
 import os, signal, time
-from pipelines.common.weights import load_state_dict, save_state_dict
+from pipelines.common.weights import load_state_dict
 path = folder / "model.safetensors"
 save_state_dict(path, {"a": torch.zeros(5 << 20)})
 for trial in range(40):
