@@ -28,13 +28,16 @@ def forearm(s: Skeleton, side: str, ease: float = 0.0, end: float = 1.0) -> Rows
     return limb(start, start + (stop - start) * end, r0, r0 + (r1 - r0) * end, 0.12, blunt=ease > 0)
 
 
-def hand(s: Skeleton, side: str) -> list[Rows]:
-    """A mitten of palm and fingers, and a thumb on the side towards the trunk."""
+def hand(s: Skeleton, side: str, fine: bool = True) -> list[Rows]:
+    """A mitten of palm and fingers, and a thumb on the side towards the trunk; just the mitten unless
+    ``fine``."""
     wrist, tip = s[f"{side}_wrist"][:2], s[f"{side}_hand"][:2]
     axis = tip - wrist
     reach = float(np.hypot(*axis)) + 1e-9
     u = axis / reach
     reach = max(reach, 0.030)
+    if not fine:
+        return [limb(wrist, wrist + u * reach * 0.86, 0.0140, 0.0130, 0.25)]
     across = np.array((-u[1], u[0]))
     across *= np.sign(float(across @ (s["pelvis"] - s[f"{side}_wrist"])[:2])) or 1.0
     knuckle, end = wrist + u * reach * 0.42, wrist + u * reach * 0.86
@@ -60,7 +63,9 @@ def thigh(s: Skeleton, side: str, ease: float = 0.0, end: float = 1.0, flare: fl
     return limb(start, start + (stop - start) * end, r0, r0 + (r1 - r0) * end + flare, 0.02, blunt=end < 1)
 
 
-def shin(s: Skeleton, side: str, ease: float = 0.0, start: float = 0.0, end: float = 1.0, flare: float = 0.0) -> Rows:
+def shin(
+    s: Skeleton, side: str, ease: float = 0.0, start: float = 0.0, end: float = 1.0, flare: float = 0.0
+) -> Rows:
     """The lower leg between two places (0 knee .. 1 ankle), with a calf."""
     knee, ankle = s[f"{side}_knee"], s[f"{side}_ankle"]
     g = 0.5 + 0.5 * s.build.girth

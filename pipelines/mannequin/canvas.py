@@ -46,7 +46,7 @@ class Canvas:
         import cv2
 
         self.height, self.width, self.style = height, width, style
-        self.factor = 4 if height <= 192 else 3 if height <= 320 else 2
+        self.factor = 3 if height <= 320 else 2
         size = (width * self.factor, height * self.factor)
         self.pixels = np.ascontiguousarray(cv2.resize(background, size, interpolation=cv2.INTER_LINEAR))
         self.numbers = np.zeros((size[1], size[0]), np.uint16)
@@ -66,7 +66,9 @@ class Canvas:
             self._paint_group(shapes[start:end], polygons[start:end], tones, person)
             start = end
 
-    def _paint_group(self, shapes: list[Shape], polygons: list[np.ndarray], tones: Tones, person: int) -> None:
+    def _paint_group(
+        self, shapes: list[Shape], polygons: list[np.ndarray], tones: Tones, person: int
+    ) -> None:
         """Outlines first, then tone by tone, so that the shapes of a group melt into one."""
         import cv2
 
@@ -103,10 +105,14 @@ class Canvas:
         return image, self.numbers[middle :: self.factor, middle :: self.factor].copy()
 
 
-_RAMP = np.clip(np.arange(SAMPLES) / (SAMPLES - 1) / 0.32, 0, 1)[:, None]  # 0 at an open start, 1 from a third on
+_RAMP = np.clip(np.arange(SAMPLES) / (SAMPLES - 1) / 0.32, 0, 1)[
+    :, None
+]  # 0 at an open start, 1 from a third on
 
 
-def _polygons(shapes: list[Shape], placement: Placement, factor: int, tones: Tones, stroke: float) -> list[np.ndarray]:
+def _polygons(
+    shapes: list[Shape], placement: Placement, factor: int, tones: Tones, stroke: float
+) -> list[np.ndarray]:
     """Fixed-point rings [1 + tones, 2 * SAMPLES, 2] of every shape: the outline's, then one per tone."""
     left = np.stack([shape.left for shape in shapes])
     right = np.stack([shape.right for shape in shapes])
@@ -127,5 +133,6 @@ def _polygons(shapes: list[Shape], placement: Placement, factor: int, tones: Ton
         else:
             kept, center = share, mean + along * (0.86 + 0.14 * share) + pull * shift
         rings.append(np.concatenate([center - half * kept, (center + half * kept)[:, ::-1]], 1))
-    points = (placement.pixels(np.stack(rings, 1)) * factor - 0.5) * (1 << SHIFT)
-    return list(np.round(np.clip(points, -2e6, 2e6)).astype(np.int32))
+    step = factor * (1 << SHIFT)
+    points = np.stack(rings, 1) * (placement.scale * step) + (placement.offset * step - 0.5 * (1 << SHIFT))
+    return list(np.rint(points).clip(-2e6, 2e6).astype(np.int32))

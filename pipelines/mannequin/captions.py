@@ -5,12 +5,14 @@ A caption names only what is in the picture: what a framing cuts off or an arm h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import classes
 from .looks import Garment, Look
+from .poses import FAMILIES
 
 if TYPE_CHECKING:
     from .scene import Person, Picture
@@ -47,9 +49,30 @@ GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("pattern", "material"), "socks"),
     (("pattern", "material"), "ties"),
 )
-SUBJECT, BODY, BACKGROUND, HAIR, SPECIAL, ONE_PIECE, TOPS, COATS, BOTTOMS, SHOES, BAGS, HATS, BELTS, SCARF, STYLE = range(15)
+(
+    SUBJECT,
+    BODY,
+    BACKGROUND,
+    HAIR,
+    SPECIAL,
+    ONE_PIECE,
+    TOPS,
+    COATS,
+    BOTTOMS,
+    SHOES,
+    BAGS,
+    HATS,
+    BELTS,
+    SCARF,
+    STYLE,
+) = range(15)
 TIES = 19
-STYLE_WORDS = {"shaded": "a shaded drawing", "flat": "a flat illustration", "cartoon": "a cartoon", "sketch": "a sketch"}
+STYLE_WORDS = {
+    "shaded": "a shaded drawing",
+    "flat": "a flat illustration",
+    "cartoon": "a cartoon",
+    "sketch": "a sketch",
+}
 NUMBERS = ("nobody", "one person", "two people", "three people", "four people", "five people", "six people",
            "seven people", "eight people")  # fmt: skip
 
@@ -61,7 +84,9 @@ def visible_classes(picture: Picture, person: int) -> list[int]:
     return [label for label in range(1, 18) if counts[label] >= least]
 
 
-def attribute_groups(picture: Picture, person: int = 0) -> tuple[list[Attributes | None], list[list[int] | None]]:
+def attribute_groups(
+    picture: Picture, person: int = 0
+) -> tuple[list[Attributes | None], list[list[int] | None]]:
     """CosmicMan's ``aa_text`` and ``aa_ids``: 20 groups, each attributes or null, and class ids or null."""
     look, seen = picture.people[person].look, visible_classes(picture, person)
     texts: list[Attributes | None] = [None] * 20
@@ -83,26 +108,34 @@ def attribute_groups(picture: Picture, person: int = 0) -> tuple[list[Attributes
     return texts, ids
 
 
-def _add_clothes(look: Look, add) -> None:  # noqa: ANN001
-    if look.dress is not None:
-        add(ONE_PIECE, {"type": "dress", "pattern": colored_pattern(look.dress), "material": look.dress.material,
-                        "sleeve length": look.dress.sleeve, "collar shape": look.dress.collar,
-                        "length": look.dress.length}, classes.DRESS)  # fmt: skip
-    if look.top is not None:
-        add(TOPS, {"type": look.top.kind, "pattern": pattern(look.top), "material": look.top.material,
-                   "sleeve length": look.top.sleeve, "top length": look.top.length, "collar shape": look.top.collar,
-                   "color": look.top.color}, classes.UPPER)  # fmt: skip
-    if look.coat is not None:
-        add(COATS, {"type": look.coat.kind, "pattern": "solid", "material": look.coat.material,
-                    "coat length": look.coat.length, "collar shape": look.coat.collar,
-                    "color": look.coat.color}, classes.UPPER)  # fmt: skip
-    if look.bottom is not None:
-        label = classes.SKIRT if look.bottom.kind == "skirt" else classes.PANTS
-        add(BOTTOMS, {"type": look.bottom.kind, "pattern": pattern(look.bottom), "material": look.bottom.material,
-                      "length": look.bottom.length, "bottom shape": look.bottom.shape,
-                      "color": look.bottom.color}, label)  # fmt: skip
-    add(SHOES, {"type": look.shoes.kind, "material": look.shoes.material, "boots length": look.shoes.length,
-                "color": look.shoes.color}, classes.LEFT_SHOE, classes.RIGHT_SHOE)  # fmt: skip
+def _add_clothes(look: Look, add: Callable[..., None]) -> None:
+    dress, top, coat, bottom = look.dress, look.top, look.coat, look.bottom
+    if dress is not None:
+        words = _words(dress, "sleeve length", "collar shape", "length")
+        add(ONE_PIECE, words | {"pattern": colored_pattern(dress)}, classes.DRESS)
+    if top is not None:
+        add(TOPS, _words(top, "color", "sleeve length", "top length", "collar shape"), classes.UPPER)
+    if coat is not None:
+        add(COATS, _words(coat, "color", "coat length", "collar shape"), classes.UPPER)
+    if bottom is not None:
+        label = classes.SKIRT if bottom.kind == "skirt" else classes.PANTS
+        add(BOTTOMS, _words(bottom, "color", "length", "bottom shape"), label)
+    shoes = {
+        name: word for name, word in _words(look.shoes, "color", "boots length").items() if name != "pattern"
+    }
+    add(SHOES, shoes, classes.LEFT_SHOE, classes.RIGHT_SHOE)
+    _add_accessories(look, add)
+
+
+def _words(garment: Garment, *keys: str) -> Attributes:
+    """Type, pattern, material and the named attributes of a garment, under the layout's keys."""
+    fields = {"color": garment.color, "sleeve length": garment.sleeve, "collar shape": garment.collar}
+    fields |= {"bottom shape": garment.shape}
+    own = {key: fields.get(key, garment.length) for key in keys}
+    return {"type": garment.kind, "pattern": pattern(garment), "material": garment.material} | own
+
+
+def _add_accessories(look: Look, add: Callable[..., None]) -> None:
     if look.bag is not None:
         add(BAGS, {"type": look.bag.kind, "material": look.bag.material}, classes.BAG)
     if look.hat is not None:
@@ -162,7 +195,13 @@ def sentence(picture: Picture) -> str:
 
 
 def _place(words: str) -> str:
-    for key, preposition in (("park", "in"), ("room", "in"), ("beach", "at"), ("street", "on"), ("sky", "under")):
+    for key, preposition in (
+        ("park", "in"),
+        ("room", "in"),
+        ("beach", "at"),
+        ("street", "on"),
+        ("sky", "under"),
+    ):
         if key in words:
             return f"{preposition} {words}"
     return f"in front of {words}"
@@ -170,9 +209,7 @@ def _place(words: str) -> str:
 
 def _describe(picture: Picture, number: int, person: Person) -> str:
     look, seen = person.look, visible_classes(picture, number)
-    worn = []
-    if look.coat is not None:
-        worn.append(f"a {look.coat.color} {look.coat.kind}")
+    worn = [_article(f"{look.coat.color} {look.coat.kind}")] if look.coat is not None else []
     for garment, labels in (
         (look.dress, {classes.DRESS}),
         (look.top, {classes.UPPER}),
@@ -180,17 +217,22 @@ def _describe(picture: Picture, number: int, person: Person) -> str:
         (look.shoes, {classes.LEFT_SHOE, classes.RIGHT_SHOE}),
     ):
         if garment is not None and labels & set(seen):
-            plural = garment.kind in ("pants", "shorts", "shoes", "boots", "sneakers")
-            second = f" {garment.second} {garment.pattern}" if garment.second else ""
-            worn.append(f"{'' if plural else 'a '}{garment.color}{second} {garment.kind}")
+            second = f" and {garment.second} {garment.pattern}" if garment.second else ""
+            worn.append(_article(f"{garment.color}{second} {garment.kind}"))
     if look.hat is not None and classes.HAT in seen:
-        worn.append(f"a {look.hat.material} {look.hat.kind}")
+        worn.append(_article(f"{look.hat.material} {look.hat.kind}"))
     noun = {"female": "woman", "male": "man"}[look.gender]
     hair = f" with {look.hair.color} hair" if look.hair is not None and classes.HAIR in seen else ""
-    age = "elderly " if look.age == "elderly" else ""
-    return f"a {age}{noun}{hair} in {', '.join(worn) or 'plain clothes'}, {_DOING[person.pose.name]}"
+    who = _article(f"elderly {noun}" if look.age == "elderly" else noun)
+    return f"{who}{hair} in {', '.join(worn) or 'plain clothes'}, {_DOING[person.pose.name]}"
 
 
-_DOING = {name: name for name in ("standing", "posing", "waving", "cheering", "walking", "running", "dancing", "lunging",
-                                  "kicking", "balancing", "jumping", "sitting")}  # fmt: skip
+def _article(words: str) -> str:
+    """``a`` or ``an`` in front, nothing in front of what comes in pairs."""
+    if words.endswith(("pants", "shorts", "shoes", "boots", "sneakers")):
+        return words
+    return f"{'an' if words[0] in 'aeio' else 'a'} {words}"
+
+
+_DOING = {name: name for name in FAMILIES}
 _DOING |= {"upright": "standing upright", "back view": "seen from behind"}

@@ -32,7 +32,8 @@ class WorldConfig:
     """Head at 5 % and feet at 95 % of the height, trunk in the middle: StyleGAN-Human's alignment."""
 
     band: float = 1.0
-    """Share of the height, centred, that a full-length person stays within (Parts2Whole's loader cuts the rest)."""
+    """Share of the height, centred, that a full-length person stays within (Parts2Whole's loader cuts the
+    rest)."""
 
     def __post_init__(self) -> None:
         for side in ("height", "width"):
@@ -60,7 +61,14 @@ def _check_words(what: str, words: tuple[str, ...], allowed: tuple[str, ...]) ->
 def portraits(height: int = 128, width: int = 64) -> WorldConfig:
     """One aligned, calm, shaded full-length figure before a plain wall: StyleGAN-Human's world."""
     return WorldConfig(
-        height, width, shots=("full_body",), styles=("shaded",), scenery=0.0, accessories=0.6, calm=True, aligned=True
+        height,
+        width,
+        shots=("full_body",),
+        styles=("shaded",),
+        scenery=0.0,
+        accessories=0.6,
+        calm=True,
+        aligned=True,
     )
 
 
@@ -71,10 +79,13 @@ def catalogue(height: int = 128, width: int = 128) -> WorldConfig:
 
 def crowd(height: int = 128, width: int = 128) -> WorldConfig:
     """One to four people, any style, lively poses: HumanSD's world."""
-    return WorldConfig(height, width, people=(1, 4), shots=("full_body", "full_body", "upper_body"), scenery=0.5)
+    return WorldConfig(
+        height, width, people=(1, 4), shots=("full_body", "full_body", "upper_body"), scenery=0.5
+    )
 
 
 def studio(height: int = 1101, width: int = 750) -> WorldConfig:
-    """One shaded full-length person before a plain wall, inside what Parts2Whole's loader keeps of the picture."""
+    """One shaded full-length person before a plain wall, inside what Parts2Whole's loader keeps of the
+    picture."""
     band = min(0.94, width / 0.9 / height)
     return WorldConfig(height, width, shots=("full_body",), styles=("shaded",), scenery=0.0, band=band)

@@ -1,9 +1,9 @@
 """Raw DensePose-like IUV of the bodies under the clothes.
 
-Blue is the part 1..24 (0 = background), red is V and green is U, 0..255, as in Parts2Whole's pictures. Which way U
-and V run on each part was read off two of the pictures published with Parts2Whole (standing people seen from the
-front); the rear parts, which those do not show, mirror the front ones. Surfaces are cylinders, so values are alike in
-kind to DensePose's, not equal to what the network would say.
+Blue is the part 1..24 (0 = background), red is V and green is U, 0..255, as in Parts2Whole's pictures.
+Which way U and V run on each part was read off two of the pictures published with Parts2Whole (standing
+people seen from the front); the rear parts, which those do not show, mirror the front ones. Surfaces are
+cylinders, so values are alike in kind to DensePose's, not equal to what the network would say.
 """
 
 from __future__ import annotations
@@ -77,13 +77,17 @@ def surfaces(s: Skeleton) -> list[Surface]:
     legs: list[Surface] = []
     for side in sorted("lr", key=lambda side: float(s[f"{side}_knee"][2] + 0.6 * s[f"{side}_ankle"][2])):
         legs += _leg(s, side, hip_yaw)
-    trunk = Surface("trunk", "", [body.trunk(s, "collar", "crotch")], s["neck"][:2], s["pelvis"][:2] * 1.0, trunk_yaw)
+    trunk = Surface(
+        "trunk", "", [body.trunk(s, "collar", "crotch")], s["neck"][:2], s["pelvis"][:2] * 1.0, trunk_yaw
+    )
     trunk.end = s["neck"][:2] + (s["pelvis"] - s["neck"])[:2] * 1.17
     return [*far, *legs, trunk, _head(s), *near]
 
 
 def _arm(s: Skeleton, side: str, yaw: float) -> list[Surface]:
-    shoulder, elbow, wrist, hand = (s[f"{side}_{joint}"][:2] for joint in ("shoulder", "elbow", "wrist", "hand"))
+    shoulder, elbow, wrist, hand = (
+        s[f"{side}_{joint}"][:2] for joint in ("shoulder", "elbow", "wrist", "hand")
+    )
     return [
         Surface("hand", side, body.hand(s, side), wrist, hand, yaw),
         Surface("forearm", side, [body.forearm(s, side)], elbow, wrist, yaw),
@@ -92,7 +96,9 @@ def _arm(s: Skeleton, side: str, yaw: float) -> list[Surface]:
 
 
 def _leg(s: Skeleton, side: str, yaw: float) -> list[Surface]:
-    hip, knee, ankle, heel, toe = (s[f"{side}_{joint}"][:2] for joint in ("hip", "knee", "ankle", "heel", "toe"))
+    hip, knee, ankle, heel, toe = (
+        s[f"{side}_{joint}"][:2] for joint in ("hip", "knee", "ankle", "heel", "toe")
+    )
     return [
         Surface("foot", side, [body.shoe(s, side)], heel, toe, yaw),
         Surface("shin", side, [body.shin(s, side)], knee, ankle, yaw),
@@ -104,7 +110,9 @@ def _head(s: Skeleton) -> Surface:
     up = s.head[:2, 1] * s.build.head[1]
     yaw = degrees(atan2(s.head[0, 2], s.head[2, 2]))
     skull = s["skull"][:2]
-    return Surface("head", "", [body.neck(s), heads.Head(s).outline(1.03)], skull - up * 1.05, skull + up * 1.45, yaw)
+    return Surface(
+        "head", "", [body.neck(s), heads.Head(s).outline(1.03)], skull - up * 1.05, skull + up * 1.45, yaw
+    )
 
 
 def _coordinates(surface: Surface, points: np.ndarray) -> np.ndarray:
@@ -114,7 +122,9 @@ def _coordinates(surface: Surface, points: np.ndarray) -> np.ndarray:
     u = axis / length if length > 0.01 else np.array((0.0, 1.0))
     offset = points - surface.start
     along = np.clip(offset @ u / length, 0, 1)
-    across = offset @ np.array((u[1], -u[0]))  # positive: to the right of a viewer for a segment that hangs down
+    across = offset @ np.array(
+        (u[1], -u[0])
+    )  # positive: to the right of a viewer for a segment that hangs down
     reach = np.maximum(1e-6, np.abs(across).max())
     seen = np.degrees(np.arcsin(np.clip(across / reach, -1, 1)))
     around = (seen - surface.yaw + 180) % 360 - 180  # 0 at the body's front, + towards its left
@@ -168,7 +178,9 @@ def _forearm(side: str, along: np.ndarray, around: np.ndarray) -> Values:
     return part, u_value, np.where(inner, 0.5 - (angle + 90) / 115 * 0.4, 0.92 - 0.56 * along)
 
 
-def _limb_values(front: dict[str, int], back: dict[str, int], side: str, along: np.ndarray, around: np.ndarray) -> Values:
+def _limb_values(
+    front: dict[str, int], back: dict[str, int], side: str, along: np.ndarray, around: np.ndarray
+) -> Values:
     """Legs: U falls from hip to ankle, V from the inside to the outside of the front."""
     ahead = np.abs(around) <= 90
     turn = _lateral(side, np.where(ahead, around, _back(around)))

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from . import body, classes, heads, wardrobe
+from . import accessories, body, classes, heads, wardrobe
+from .fabric import skin_color, tinted
 from .looks import Look
 from .palette import Color, shade
 from .poses import Pose
@@ -13,9 +14,9 @@ from .skeleton import Skeleton
 def dress(s: Skeleton, look: Look, pose: Pose, detail: float) -> list[Shape]:
     """Every shape of a person in painting order. ``detail``: half-width of the head in pixels."""
     head = heads.Head(s)
-    skin, hair = wardrobe.skin_color(look), wardrobe.tinted(heads.hair_color(look), look, 1)
+    skin, hair = skin_color(look), tinted(heads.hair_color(look), look, 1)
     mane = heads.back_hair(head, look, hair)
-    hung, carried = wardrobe.bag(s, look)
+    hung, carried = accessories.bag(s, look)
     far, near = [], []
     for side in sorted("lr", key=lambda side: _arm_depth(s, side)):
         shapes = _arm(s, side, look, skin, detail)
@@ -29,7 +30,7 @@ def dress(s: Skeleton, look: Look, pose: Pose, detail: float) -> list[Shape]:
     shapes = list(mane) if head.facing > 0 else []
     shapes += [shape for _, arm in far for shape in arm]
     shapes += _seat(s) if pose.sits else []
-    lower, upper, belt = _lower(s, look), _upper(s, look, skin), wardrobe.belt(s, look)
+    lower, upper, belt = _lower(s, look), _upper(s, look, skin), accessories.belt(s, look)
     tucked = look.belt is not None and look.bottom is not None and look.coat is None
     shapes += upper + lower + belt if tucked else lower + upper + belt
     raised = [arm for side, arm in near if _beside_head(s, side)]
@@ -42,7 +43,10 @@ def dress(s: Skeleton, look: Look, pose: Pose, detail: float) -> list[Shape]:
 def _arm_depth(s: Skeleton, side: str) -> float:
     """Mean z of an arm against the trunk's; positive: nearer to us."""
     trunk = (s["neck"][2] + s["pelvis"][2]) / 2
-    return float(s[f"{side}_elbow"][2] + s[f"{side}_wrist"][2] * 1.5 + s[f"{side}_shoulder"][2] * 0.5) / 3 - trunk
+    return (
+        float(s[f"{side}_elbow"][2] + s[f"{side}_wrist"][2] * 1.5 + s[f"{side}_shoulder"][2] * 0.5) / 3
+        - trunk
+    )
 
 
 def _beside_head(s: Skeleton, side: str) -> bool:
@@ -52,7 +56,9 @@ def _beside_head(s: Skeleton, side: str) -> bool:
 
 def _arm(s: Skeleton, side: str, look: Look, skin: Color, detail: float) -> list[Shape]:
     label = classes.LEFT_ARM if side == "l" else classes.RIGHT_ARM
-    shapes = [Shape(*rows, skin, label, f"{side}_hand", group=side) for rows in body.hand(s, side)]
+    shapes = [
+        Shape(*rows, skin, label, f"{side}_hand", group=side) for rows in body.hand(s, side, detail > 8)
+    ]
     shapes.append(Shape(*body.forearm(s, side), skin, label, f"{side}_fore", group=side))
     shapes.append(Shape(*body.upper_arm(s, side), skin, label, f"{side}_upper", group=side, open_start=True))
     if detail > 9:
@@ -71,17 +77,17 @@ def _lower(s: Skeleton, look: Look) -> list[Shape]:
 
 
 def _upper(s: Skeleton, look: Look, skin: Color) -> list[Shape]:
-    """Neck, bare trunk where it shows, and all that is worn on it."""
+    """Neck, bare trunk where it shows (the label sets have no class for it), and all that is worn on it."""
     garment = look.top or look.dress
     assert garment is not None
     shapes = []
     if garment.sleeve == "sleeveless" or garment.length == "cropped":
         bare = body.trunk(s, "collar", "hip" if garment.length == "cropped" else "chest")
-        shapes.append(Shape(*bare, skin, classes.FACE, "trunk"))
+        shapes.append(Shape(*bare, skin, classes.BACKGROUND, "trunk"))
     under, over = wardrobe.neckline(s, look)
-    shapes += wardrobe.top(s, look, garment) + wardrobe.coat(s, look) + under
+    shapes += wardrobe.top(s, look, garment) + accessories.coat(s, look) + under
     shapes.append(Shape(*body.neck(s), skin, classes.FACE, "neck"))
-    return shapes + wardrobe.tie(s, look) + over + wardrobe.scarf(s, look)
+    return shapes + accessories.tie(s, look) + over + accessories.scarf(s, look)
 
 
 def _seat(s: Skeleton) -> list[Shape]:
@@ -92,7 +98,9 @@ def _seat(s: Skeleton) -> list[Shape]:
     shapes = []
     for x in (-0.075, 0.075, -0.02, 0.04):
         foot = np.array((center[0] + x * 1.2, ground + (0.0 if abs(x) > 0.05 else -0.035)))
-        shapes.append(Shape(*limb(center + np.array((x, 0.02)), foot, 0.010, 0.008), wood, classes.BACKGROUND, ""))
+        shapes.append(
+            Shape(*limb(center + np.array((x, 0.02)), foot, 0.010, 0.008), wood, classes.BACKGROUND, "")
+        )
     top = limb(center + np.array((-0.075, 0.014)), center + np.array((0.075, 0.014)), 0.026, 0.026)
     return [*shapes, Shape(*top, (192, 144, 100), classes.BACKGROUND, "")]
 

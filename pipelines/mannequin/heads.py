@@ -1,4 +1,5 @@
-"""Heads: everything is placed on an ellipsoid by (azimuth, elevation), so that a turned head turns its face."""
+"""Heads: everything is placed on an ellipsoid by (azimuth, elevation), so that a turned head turns its
+face."""
 
 from math import cos, hypot, pi, radians, sin
 
@@ -9,6 +10,13 @@ from .looks import Look
 from .palette import HAIR, MATERIALS, SKIN, Color, mix, shade
 from .shapes import SAMPLES, Shape, blob, limb, smooth
 from .skeleton import Skeleton
+
+_TURN = np.linspace(0, pi, SAMPLES)
+_SIN, _COS = np.sin(_TURN), np.cos(_TURN)
+_DOWN = np.linspace(0, 1, SAMPLES)
+_FACE_WIDTH = np.sin(pi * (0.20 + 0.55 * _DOWN)) ** 0.7
+_PARTING = 12 * np.exp(-((_DOWN / 0.10) ** 2))
+_JAW = 26 * np.clip((_DOWN - 0.55) / 0.45, 0, 1)
 
 
 class Head:
@@ -25,7 +33,8 @@ class Head:
         """Screen x of the direction the face looks in, -1..1."""
 
     def sphere(self, azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-        """Directions [n, 3] in view space; azimuth 0 = nose, + = the person's left; elevation + = up (degrees)."""
+        """Directions [n, 3] in view space; azimuth 0 = nose, + = the person's left; elevation + = up
+        (degrees)."""
         a, e = np.radians(azimuth), np.radians(elevation)
         local = np.stack([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], -1)
         return local @ self.frame.T
@@ -39,18 +48,20 @@ class Head:
         return self.center + self._egg(xy) * radius
 
     def _egg(self, xy: np.ndarray) -> np.ndarray:
-        """Unit disc to the head's outline: narrower jaw, chin towards where the face looks, deeper from the side."""
+        """Unit disc to the head's outline: narrower jaw, chin towards where the face looks, deeper from the
+        side."""
         x, y = xy[..., 0], xy[..., 1]
         low = np.maximum(0.0, y)
         jaw = 1 - 0.22 * low**1.6
         shift = self.turn * self.rx * (0.26 * low**1.3 - 0.10 * np.maximum(0.0, -y))
         return np.stack([x * self._width * jaw + shift, y * self.ry], -1)
 
-    def outline(self, radius: float = 1.0, bumps: int = 0, depth: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    def outline(
+        self, radius: float = 1.0, bumps: int = 0, depth: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The head's outline as a strip, crown to chin; ``bumps`` waves of ``depth`` for curls."""
-        t = np.linspace(0, np.pi, SAMPLES)
-        wave = 1 + depth * np.cos(bumps * t)
-        x, y = np.sin(t) * radius * wave, -np.cos(t) * radius * wave
+        wave = radius + radius * depth * np.cos(bumps * _TURN) if bumps else radius
+        x, y = _SIN * wave, -_COS * wave
         rows = (self.center + self._egg(np.stack([side * x, y], -1)) for side in (-1, 1))
         return tuple(rows)  # type: ignore[return-value]
 
@@ -72,7 +83,9 @@ def keypoints(s: Skeleton) -> tuple[np.ndarray, np.ndarray]:
     """Nose, eyes, ears [5, 2] (left before right) and whether each is on our side [5]."""
     head = Head(s)
     spots = [head.spot(*place) for place in ((0, -10, 1.06), (25, 9), (-25, 9), (92, 0), (-92, 0))]
-    return np.array([p for p, _ in spots]), np.array([z > lowest for (_, z), lowest in zip(spots, _SEEN, strict=True)])
+    return np.array([p for p, _ in spots]), np.array(
+        [z > lowest for (_, z), lowest in zip(spots, _SEEN, strict=True)]
+    )
 
 
 _SEEN = (-0.05, 0.05, 0.05, -0.25, -0.25)
@@ -110,7 +123,9 @@ def _ponytail(head: Head, color: Color) -> Shape:
     side = -1.0 if head.turn > 0 else 1.0
     lean = side * head.rx * (0.25 + 0.75 * abs(head.turn))
     tip = root + np.array((lean, head.ry * 2.1))
-    return Shape(*limb(root, tip, head.rx * 0.34, head.rx * 0.16, 0.55), shade(color, 0.92), classes.HAIR, "hair")
+    return Shape(
+        *limb(root, tip, head.rx * 0.34, head.rx * 0.16, 0.55), shade(color, 0.92), classes.HAIR, "hair"
+    )
 
 
 def skull(head: Head, look: Look, skin: Color, hair: Color) -> list[Shape]:
@@ -119,7 +134,9 @@ def skull(head: Head, look: Look, skin: Color, hair: Color) -> list[Shape]:
     ears = [head.spot(side, -3, 1.02) for side in (-88, 88)]
     shown = [(p, z) for p, z in ears if z > -0.45]
     for point, _ in shown if look.hair is None or look.hair.length == "above ears" else ():
-        shapes.append(Shape(*blob(point, head.rx * 0.17, head.ry * 0.19), shade(skin, 0.94), classes.FACE, "head"))
+        shapes.append(
+            Shape(*blob(point, head.rx * 0.17, head.ry * 0.19), shade(skin, 0.94), classes.FACE, "head")
+        )
     shapes.append(Shape(*head.outline(), skin, classes.FACE, "head"))
     if look.hair is None:
         return shapes
@@ -149,14 +166,9 @@ def face_window(head: Head, look: Look) -> tuple[np.ndarray, np.ndarray] | None:
     """The part of the head's surface that is face: from the hairline down to the chin."""
     if head.facing < -0.55:
         return None
-    t = np.linspace(0, 1, SAMPLES)
-    elevation = 40 - 130 * t
     long = look.hair is not None and look.hair.length != "above ears"
-    spread = (62 if long else 74) * np.sin(np.pi * np.clip(0.20 + 0.55 * t, 0, 1)) ** 0.7
-    parting = 12 * np.exp(-((t / 0.10) ** 2))
-    low = np.clip((t - 0.55) / 0.45, 0, 1)
-    spread = spread + low * 26
-    rows = [head.project(head.sphere(side * spread + parting, elevation)) for side in (-1, 1)]
+    spread = (62 if long else 74) * _FACE_WIDTH + _JAW
+    rows = [head.project(head.sphere(side * spread + _PARTING, 40 - 130 * _DOWN)) for side in (-1, 1)]
     return (rows[0], rows[1]) if rows[0][:, 0].mean() < rows[1][:, 0].mean() else (rows[1], rows[0])
 
 
@@ -165,7 +177,7 @@ def face(head: Head, look: Look, skin: Color, hair: Color, detail: float) -> lis
     shapes: list[Shape] = []
     dark = (44.0, 34.0, 40.0) if look.skin != "dark" else (24.0, 18.0, 24.0)
     unit = head.rx
-    if detail > 5:
+    if detail > 8:
         for side in (-1, 1):
             shapes += _mark(head, side * 36, -26, (0.20, 0.13), mix(skin, (226, 96, 88), 0.28), unit)
     if look.beard:
@@ -173,18 +185,26 @@ def face(head: Head, look: Look, skin: Color, hair: Color, detail: float) -> lis
     for side in (-1, 1):
         shapes += _eye(head, side, dark, detail, unit)
         brow = mix(hair, dark, 0.35) if look.hair is not None else dark
-        if detail > 9:
+        if detail > 8:
             shapes += _line(head, (side * 40, 18), (side * 28, 23), brow, 0.042 * unit)
-        shapes += _line(head, (side * (28 if detail > 9 else 36), 23), (side * 13, 21), brow, 0.048 * unit)
+            shapes += _line(head, (side * 28, 23), (side * 13, 21), brow, 0.048 * unit)
     shapes += _nose(head, skin, detail, unit)
-    lips = (206.0, 120.0, 112.0) if look.beard else mix(shade(skin, 0.80), (196, 60, 72), 0.50 if look.gender == "female" else 0.25)
-    shapes += _line(head, (-19, -36), (0, -42), lips, 0.055 * unit) + _line(head, (0, -42), (19, -36), lips, 0.055 * unit)
+    lips = (
+        (206.0, 120.0, 112.0)
+        if look.beard
+        else mix(shade(skin, 0.80), (196, 60, 72), 0.50 if look.gender == "female" else 0.25)
+    )
+    shapes += _line(head, (-19, -36), (0, -42), lips, 0.055 * unit) + _line(
+        head, (0, -42), (19, -36), lips, 0.055 * unit
+    )
     if look.glasses:
         shapes += _glasses(head, unit)
     return shapes
 
 
-def _mark(head: Head, azimuth: float, elevation: float, size: tuple[float, float], color: Color, unit: float) -> list[Shape]:
+def _mark(
+    head: Head, azimuth: float, elevation: float, size: tuple[float, float], color: Color, unit: float
+) -> list[Shape]:
     """A small flat ellipse on the face, narrowed as it turns away; nothing when it is on the far side."""
     point, z = head.spot(azimuth, elevation)
     if z < 0.12:
@@ -193,7 +213,9 @@ def _mark(head: Head, azimuth: float, elevation: float, size: tuple[float, float
     return [Shape(*rows, color, None, tones=False, outline=False)]
 
 
-def _line(head: Head, start: tuple[float, float], end: tuple[float, float], color: Color, width: float) -> list[Shape]:
+def _line(
+    head: Head, start: tuple[float, float], end: tuple[float, float], color: Color, width: float
+) -> list[Shape]:
     (p, z0), (q, z1) = head.spot(*start), head.spot(*end)
     if min(z0, z1) < 0.08:
         return []
@@ -208,14 +230,16 @@ def _eye(head: Head, side: int, dark: Color, detail: float, unit: float) -> list
     iris = _mark(head, side * 24.5, 4.5, (0.125, 0.140), (92, 66, 50), unit)
     pupil = _mark(head, side * 24.5, 4.5, (0.070, 0.085), dark, unit)
     glint = _mark(head, side * 24.5 - 4, 9, (0.040, 0.040), (255, 255, 255), unit)
-    lid = _line(head, (side * 37, 9), (side * 25, 14), dark, 0.030 * unit) + _line(head, (side * 25, 14), (side * 14, 10), dark, 0.026 * unit)
+    lid = _line(head, (side * 37, 9), (side * 25, 14), dark, 0.030 * unit) + _line(
+        head, (side * 25, 14), (side * 14, 10), dark, 0.026 * unit
+    )
     return white + iris + pupil + glint + lid
 
 
 def _nose(head: Head, skin: Color, detail: float, unit: float) -> list[Shape]:
     bridge, _ = head.spot(0, 4, 1.0)
     tip, z = head.spot(0, -17, 1.13)
-    if z < -0.1 or detail < 4:
+    if z < -0.1 or (detail < 8 and abs(head.turn) < 0.55):
         return []
     if abs(head.turn) > 0.55:  # a profile needs a nose that stands out
         color = skin if abs(head.turn) > 0.8 else shade(skin, 0.93)
@@ -223,16 +247,23 @@ def _nose(head: Head, skin: Color, detail: float, unit: float) -> list[Shape]:
     base, _ = head.spot(0, -20, 1.04)
     side = base + np.array((0.09 * unit, 0.0))
     shadow = shade(skin, 0.80)
-    return [Shape(*limb(base - np.array((0.05 * unit, 0)), side, 0.042 * unit, 0.042 * unit), shadow, None, tones=False, outline=False)]
+    return [
+        Shape(
+            *limb(base - np.array((0.05 * unit, 0)), side, 0.042 * unit, 0.042 * unit),
+            shadow,
+            None,
+            tones=False,
+            outline=False,
+        )
+    ]
 
 
 def _beard(head: Head, color: Color) -> list[Shape]:
     if head.facing < -0.1:
         return []
-    t = np.linspace(0, 1, SAMPLES)
-    elevation = -25 - 65 * t
-    rows = [head.project(head.sphere(side * (74 + 16 * t), elevation), 1.035) for side in (-1, 1)]
-    return [Shape(*rows, color, classes.FACE, "face", outline=False)]
+    elevation = -25 - 65 * _DOWN
+    left, right = (head.project(head.sphere(s * (74 + 16 * _DOWN), elevation), 1.035) for s in (-1, 1))
+    return [Shape(left, right, color, classes.FACE, "face", outline=False)]
 
 
 def _glasses(head: Head, unit: float) -> list[Shape]:
@@ -244,7 +275,15 @@ def _glasses(head: Head, unit: float) -> list[Shape]:
             rows = blob(point, 0.34 * unit * (0.35 + 0.65 * z), 0.26 * unit)
             shapes.append(Shape(*rows, black, classes.SUNGLASSES, "glasses", outline=False))
             glint = point + np.array((-0.10, -0.09)) * unit
-            shapes.append(Shape(*blob(glint, 0.09 * unit * z, 0.045 * unit, -0.5), (120, 126, 140), None, tones=False, outline=False))
+            shapes.append(
+                Shape(
+                    *blob(glint, 0.09 * unit * z, 0.045 * unit, -0.5),
+                    (120, 126, 140),
+                    None,
+                    tones=False,
+                    outline=False,
+                )
+            )
     return shapes + _line(head, (-12, 7), (12, 7), black, 0.04 * unit)
 
 
@@ -257,10 +296,20 @@ def hat(head: Head, look: Look) -> list[Shape]:
     turn = np.array((-head.turn * 0.10 * rx, 0.0))
     brow = c + np.array((0.0, -0.50 * ry)) + head.frame[:2, 2] * np.array((0.0, 0.25 * ry))
     top = c + np.array((0.0, -1.20 * ry)) + turn
-    crown = Shape(*_dome(brow, top, rx * 1.13, rx * (0.80 if look.hat.kind == "hat" else 0.72)), color, classes.HAT, "hat")
+    crown = Shape(
+        *_dome(brow, top, rx * 1.13, rx * (0.80 if look.hat.kind == "hat" else 0.72)),
+        color,
+        classes.HAT,
+        "hat",
+    )
     if look.hat.kind == "beanie":
         fold = Shape(*_bar(brow, rx * 1.17, ry * 0.15), shade(color, 0.84), classes.HAT, "hat")
-        pompom = Shape(*blob(top - np.array((0, 0.10 * ry)), rx * 0.24, rx * 0.22), shade(color, 1.25), classes.HAT, "hat")
+        pompom = Shape(
+            *blob(top - np.array((0, 0.10 * ry)), rx * 0.24, rx * 0.22),
+            shade(color, 1.25),
+            classes.HAT,
+            "hat",
+        )
         return [pompom, crown, fold]
     if look.hat.kind == "cap":
         reach, _ = head.spot(0, 16, 1.62)
@@ -270,7 +319,13 @@ def hat(head: Head, look: Look) -> list[Shape]:
         peak = limb(start, reach, rx * (0.72 - 0.35 * abs(head.turn)), rx * (0.50 - 0.32 * abs(head.turn)))
         return [crown, Shape(*peak, shade(color, 0.80), classes.HAT, "hat")]
     brim = Shape(*blob(brow + np.array((0.0, 0.02 * ry)), rx * 1.75, ry * 0.22), color, classes.HAT, "hat")
-    band = Shape(*_bar(brow + np.array((0, -0.13 * ry)), rx * 1.10, ry * 0.09), shade(color, 0.55), classes.HAT, "hat", outline=False)
+    band = Shape(
+        *_bar(brow + np.array((0, -0.13 * ry)), rx * 1.10, ry * 0.09),
+        shade(color, 0.55),
+        classes.HAT,
+        "hat",
+        outline=False,
+    )
     return [brim, crown, band] if head.facing > -0.3 else [crown, band, brim]
 
 
@@ -282,10 +337,11 @@ def _dome(base: np.ndarray, top: np.ndarray, wide: float, narrow: float) -> tupl
 
 
 def _bar(center: np.ndarray, half: float, height: float) -> tuple[np.ndarray, np.ndarray]:
-    return limb(center - np.array((half - height, 0)), center + np.array((half - height, 0)), height, height, -0.05)
+    return limb(
+        center - np.array((half - height, 0)), center + np.array((half - height, 0)), height, height, -0.05
+    )
 
 
 def hair_color(look: Look) -> Color:
     """The base colour of hair, brows and beard."""
     return HAIR[look.hair.color] if look.hair is not None else shade(SKIN[look.skin], 0.55)
-

@@ -78,7 +78,8 @@ def pick(rng: random.Random, options: Sequence[str], weights: Sequence[float] | 
 
 
 def draw_look(rng: random.Random, accessories: float = 1.0) -> Look:
-    """Draw a person. ``accessories`` scales the chance of hats, bags, scarves, coats and the like (0: none)."""
+    """Draw a person. ``accessories`` scales the chance of hats, bags, scarves, coats and the like (0:
+    none)."""
     gender = pick(rng, ("female", "male"))
     age = pick(rng, ("adult", "elderly"), (5, 1))
     has = lambda chance: rng.random() < chance * accessories  # noqa: E731
@@ -115,12 +116,18 @@ def _draw_hair(rng: random.Random, gender: str, age: str) -> Hair | None:
     long_weights = (3, 4, 5) if gender == "female" else (9, 1.2, 0.6)
     length = pick(rng, ("above ears", "above shoulders", "above chest"), long_weights)
     if length == "above ears":
-        return Hair(color, pick(rng, ("straight", "curly", "bun"), (5, 2, 2 if gender == "female" else 0)), length)
-    style = pick(rng, ("straight", "wavy", "curly", "ponytail"), (4, 3, 2, 2 if length == "above chest" else 0))
+        return Hair(
+            color, pick(rng, ("straight", "curly", "bun"), (5, 2, 2 if gender == "female" else 0)), length
+        )
+    style = pick(
+        rng, ("straight", "wavy", "curly", "ponytail"), (4, 3, 2, 2 if length == "above chest" else 0)
+    )
     return Hair(color, style, length)
 
 
-def _color_pair(rng: random.Random, patterns: tuple[str, ...], weights: tuple[float, ...]) -> tuple[str, str, str]:
+def _color_pair(
+    rng: random.Random, patterns: tuple[str, ...], weights: tuple[float, ...]
+) -> tuple[str, str, str]:
     """A colour, a pattern, and the pattern's second colour (white on dark, else a dark or white one)."""
     color, pattern = pick(rng, tuple(CLOTHES)), pick(rng, patterns, weights)
     if pattern == "solid":
@@ -169,14 +176,18 @@ def _draw_outfit(rng: random.Random, gender: str) -> tuple[Garment | None, Garme
 def _draw_shoes(rng: random.Random) -> Garment:
     kind = pick(rng, ("shoes", "sneakers", "boots"), (4, 4, 2))
     material = {"sneakers": "canvas"}.get(kind, "leather")
-    return Garment(kind, pick(rng, tuple(CLOTHES)), material=material, length="ankle" if kind == "boots" else "")
+    return Garment(
+        kind, pick(rng, tuple(CLOTHES)), material=material, length="ankle" if kind == "boots" else ""
+    )
 
 
 def _draw_coat(rng: random.Random) -> Garment:
     kind, color = pick(rng, ("jacket", "coat")), pick(rng, tuple(CLOTHES))
     if kind == "coat":
         return Garment(kind, color, material="wool", length="long", collar="lapel")
-    return Garment(kind, color, material="denim" if color == "blue" else "leather", length="short", collar="lapel")
+    return Garment(
+        kind, color, material="denim" if color == "blue" else "leather", length="short", collar="lapel"
+    )
 
 
 def _draw_hat(rng: random.Random) -> Garment:
@@ -190,5 +201,7 @@ def _draw_scarf(rng: random.Random) -> Garment:
 
 
 def _draw_bag(rng: random.Random) -> Garment:
-    kind, material = rng.choice((("shoulder bag", "leather"), ("shoulder bag", "canvas"), ("handbag", "leather")))
+    kind, material = rng.choice(
+        (("shoulder bag", "leather"), ("shoulder bag", "canvas"), ("handbag", "leather"))
+    )
     return Garment(kind, "", material=material)

@@ -1,7 +1,8 @@
 """A joint-angle model: families of poses, each a spread of angles that a body can reach.
 
-Angles are degrees. An arm is (abduct, flex, elbow, bend): the upper arm hangs at abduct = flex = 0, abduct lifts
-it sideways, flex forward; the forearm turns by ``elbow`` towards ``bend`` = (outward, down, forward) of the torso.
+Angles are degrees. An arm is (abduct, flex, elbow, bend): the upper arm hangs at abduct = flex = 0, abduct
+lifts it sideways, flex forward; the forearm turns by ``elbow`` towards ``bend`` = (outward, down, forward)
+of the torso.
 A leg is (abduct, flex, knee): the shin folds backward by ``knee``.
 """
 
@@ -91,7 +92,9 @@ LEGS: dict[str, tuple[Leg, Vector]] = {
     "tree": (Leg(38, 34, 112), (4, 5, 6)),
     "tuck": (Leg(14, 34, 74), (6, 12, 16)),
 }
-STANDING_ARMS = ("hang",) * 6 + ("loose",) * 4 + ("hip",) * 3 + ("pocket", "pocket", "belly", "behind", "carry", "phone")
+STANDING_ARMS = (
+    ("hang",) * 6 + ("loose",) * 4 + ("hip",) * 3 + ("pocket", "pocket", "belly", "behind", "carry", "phone")
+)
 LIVELY_ARMS = ("wave", "up", "out", "half_out", "hip", "up", "wave", "loose")
 # name -> weight, arms of either side, legs (one side, other side), yaw from..to
 FAMILIES: dict[str, tuple[float, tuple[str, ...], tuple[str, str], Vector]] = {
@@ -126,10 +129,14 @@ def draw_pose(rng: random.Random, families: tuple[str, ...] = tuple(FAMILIES)) -
     gauss = rng.gauss
     stance = 6.0 if name in ("standing", "posing", "waving", "back view") else 2.0
     raised = 1 if sides[0] in ("straight", "apart") else -1  # the hip of the supporting leg is the higher one
+    left_arm, right_arm = (_arm(rng, arm) for arm in pair)
+    left_leg, right_leg = (_leg(rng, leg) for leg in sides)
     return Pose(
         name,
-        *(_arm(rng, arm) for arm in pair),
-        *(_leg(rng, leg) for leg in sides),
+        left_arm,
+        right_arm,
+        left_leg,
+        right_leg,
         yaw=yaw,
         lean=gauss(0, 2),
         bow={"running": 12.0, "sitting": 4.0, "lunging": 4.0, "walking": 3.0}.get(name, 0.0) + gauss(0, 2),

@@ -26,7 +26,8 @@ class Person:
     keypoints: np.ndarray
     """COCO-17 [17, 3] float32: x, y, visibility (2 seen, 1 hidden, 0 outside the picture)."""
     box: np.ndarray
-    """x0, y0, x1, y1 of the visible pixels, float32 [4], x1 and y1 exclusive; zeros when nothing is visible."""
+    """x0, y0, x1, y1 of the visible pixels, float32 [4], x1 and y1 exclusive; zeros when nothing is
+    visible."""
     skeleton: Skeleton
     placement: Placement
 
@@ -53,7 +54,8 @@ class Picture:
         return self.owners == person + 1
 
     def iuv(self) -> np.ndarray:
-        """Raw DensePose-like IUV as Parts2Whole wants it: uint8 [H, W, 3], blue = part 0..24 (densepose.py)."""
+        """Raw DensePose-like IUV as Parts2Whole wants it: uint8 [H, W, 3], blue = part 0..24
+        (densepose.py)."""
         from .densepose import draw_iuv
 
         return draw_iuv(self)
@@ -74,7 +76,8 @@ def render(
     """Paint picture ``index`` of the world ``seed``.
 
     ``take`` numbers other pictures of the same index: pose and framing change, clothes and background stay.
-    ``window`` (x0, y0, x1, y1 in pixels) fills the frame with that piece of the picture, drawn afresh, not enlarged.
+    ``window`` (x0, y0, x1, y1 in pixels) fills the frame with that piece of the picture, drawn afresh, not
+    enlarged.
     """
     rng = stream(seed, index, f"scene {take}")
     static = stream(seed, index, "setting")
@@ -119,7 +122,9 @@ def _fitting_pose(
     families = CALM if config.calm else tuple(FAMILIES)
     skirt = look.dress is not None or (look.bottom is not None and look.bottom.kind == "skirt")
     if skirt:
-        families = tuple(f for f in families if f not in ("sitting", "kicking", "lunging", "running", "balancing"))
+        families = tuple(
+            f for f in families if f not in ("sitting", "kicking", "lunging", "running", "balancing")
+        )
     if shot != "full_body":
         families = tuple(f for f in families if f not in ("sitting", "jumping", "lunging", "kicking"))
     aspect = config.width / config.height / (1 if shot == "full_body" else 0.6)
@@ -160,7 +165,12 @@ def _place(
 
 
 # Where the lower edge of the frame cuts, in statures below the crown, and how much air is above the head.
-_CUTS = {"nearly_full_body": (0.82, 0.05), "upper_body": (0.55, 0.05), "portrait": (0.36, 0.04), "headshot": (0.25, 0.025)}
+_CUTS = {
+    "nearly_full_body": (0.82, 0.05),
+    "upper_body": (0.55, 0.05),
+    "portrait": (0.36, 0.04),
+    "headshot": (0.25, 0.025),
+}
 
 
 def _frame_one(rng: random.Random, config: WorldConfig, pose: Pose, s: Skeleton, shot: str) -> Placement:
@@ -179,7 +189,9 @@ def _frame_one(rng: random.Random, config: WorldConfig, pose: Pose, s: Skeleton,
         cut, air = _CUTS[shot]
         scale = height / (cut + air) * rng.uniform(0.94, 1.04)
         wide = 0.30 if shot in ("portrait", "headshot") else 0.40
-        scale = min(scale, max(width / wide, 0.62 * scale)) if shot != "headshot" else min(scale, width / 0.16)
+        scale = (
+            min(scale, max(width / wide, 0.62 * scale)) if shot != "headshot" else min(scale, width / 0.16)
+        )
         y = (air - crown) * scale
     middle = float(s["neck"][0] + s["pelvis"][0]) / 2 if config.aligned else (left + right) / 2
     if shot not in ("full_body", "nearly_full_body"):
@@ -238,7 +250,9 @@ def _record(
         owner, _, part = canvas.owners[numbers[row[k], column[k]]]
         seen = owner == number and ahead[k] and any(part.startswith(own) for own in _SHOWS[k])
         keypoints[k, 2] = 2 if seen else 1
-    return Person(look, pose, _shot(skeleton, placement, height), keypoints, _box(owners == number), skeleton, placement)
+    return Person(
+        look, pose, _shot(skeleton, placement, height), keypoints, _box(owners == number), skeleton, placement
+    )
 
 
 def _shot(s: Skeleton, placement: Placement, height: int) -> str:

@@ -1,13 +1,23 @@
-"""Backgrounds: plain walls with a floor, and a few simple landscapes, each with the words that describe it."""
+"""Backgrounds: plain walls with a floor, and a few simple landscapes, each with the words that describe
+it."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from .palette import PAPER, WALLS, Color, mix, shade, vary
+from .palette import PAPER, WALLS, Color, shade, vary
 
-SCENES = ("a park with trees", "a beach", "a city street", "mountains", "a room with a window", "a sunset sky")
+SCENES = (
+    "a park with trees",
+    "a beach",
+    "a city street",
+    "mountains",
+    "a room with a window",
+    "a sunset sky",
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,9 @@ def draw_backdrop(rng: random.Random, scenery: float) -> Backdrop:
         words = SCENES[int(rng.random() * len(SCENES))]
         return Backdrop(words, (0, 0, 0), rng.uniform(0.56, 0.70), rng.getrandbits(32), rng.random())
     name = list(WALLS)[int(rng.random() * len(WALLS))]
-    return Backdrop(f"a {name} wall", vary(WALLS[name], rng, 0.012), rng.uniform(0.80, 0.88), rng.getrandbits(32), 0.5)
+    return Backdrop(
+        f"a {name} wall", vary(WALLS[name], rng, 0.012), rng.uniform(0.80, 0.88), rng.getrandbits(32), 0.5
+    )
 
 
 def paint_backdrop(backdrop: Backdrop, height: int, width: int, floor: bool, style: str) -> np.ndarray:
@@ -49,13 +61,19 @@ def _gradient(height: int, width: int, top: Color, bottom: Color) -> np.ndarray:
 
 def _wall(backdrop: Backdrop, height: int, width: int, floor: bool) -> np.ndarray:
     """A wall lit from the upper left and, where it is in view, a floor one tone darker that fades into it."""
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
-    light = 1.015 - 0.045 * ((x + 0.5) ** 2 * 0.5 + (y + 0.5) ** 2 * 0.5)
+    light = _lamp(height, width)
     if floor:
         edge = (np.linspace(0, 1, height, dtype=np.float32) - backdrop.horizon) * 26
         light = light * (1 - 0.085 / (1 + np.exp(-edge)))[:, None, None]
     return np.asarray(backdrop.color, np.float32) * light
+
+
+@lru_cache(maxsize=8)
+def _lamp(height: int, width: int) -> np.ndarray:
+    """Brightness of a wall [height, width, 1] under a lamp at the upper left."""
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+    return 1.015 - 0.0225 * ((x + 0.5) ** 2 + (y + 0.5) ** 2)
 
 
 def _fill(picture: np.ndarray, points: np.ndarray, color: Color) -> None:
@@ -73,7 +91,9 @@ def _canvas(height: int, width: int, top: Color, bottom: Color) -> np.ndarray:
     return np.ascontiguousarray(_gradient(height, width, top, bottom).astype(np.uint8))
 
 
-def _ridge(picture: np.ndarray, rng: random.Random, base: float, rise: float, color: Color, steps: int = 7) -> None:
+def _ridge(
+    picture: np.ndarray, rng: random.Random, base: float, rise: float, color: Color, steps: int = 7
+) -> None:
     """A band of hills from ``base`` down to the lower edge."""
     height, width = picture.shape[:2]
     x = np.linspace(-0.05, 1.05, steps) * width
@@ -116,12 +136,16 @@ def _street(b: Backdrop, height: int, width: int, rng: random.Random) -> np.ndar
     x = -0.1 * width
     while x < width:
         wide, top = width * rng.uniform(0.18, 0.34), height * rng.uniform(0.06, 0.34)
-        color = rng.choice(((206, 176, 158), (178, 184, 196), (216, 204, 182), (168, 176, 172), (196, 164, 150)))
+        color = rng.choice(
+            ((206, 176, 158), (178, 184, 196), (216, 204, 182), (168, 176, 172), (196, 164, 150))
+        )
         _fill(picture, np.array([(x, top), (x + wide, top), (x + wide, ground), (x, ground)]), color)
         for row in np.arange(top + 0.05 * height, ground - 0.10 * height, 0.10 * height):
             for column in (0.18, 0.58):
                 left = x + wide * column
-                box = np.array([(0, 0), (wide * 0.24, 0), (wide * 0.24, height * 0.05), (0, height * 0.05)]) + (left, row)
+                box = np.array(
+                    [(0, 0), (wide * 0.24, 0), (wide * 0.24, height * 0.05), (0, height * 0.05)]
+                ) + (left, row)
                 _fill(picture, box, shade(color, 0.80))
         x += wide
     _fill(picture, np.array([(0, ground), (width, ground), (width, height), (0, height)]), (186, 186, 190))
@@ -159,13 +183,21 @@ def _room(b: Backdrop, height: int, width: int, rng: random.Random) -> np.ndarra
 
 def _sunset(b: Backdrop, height: int, width: int, rng: random.Random) -> np.ndarray:
     picture = _canvas(height, width, (122, 112, 168), (255, 206, 150))
-    _disc(picture, rng.uniform(0.2, 0.8) * width, (b.horizon - 0.08) * height, 0.10 * min(height, width), (255, 236, 190))
+    _disc(
+        picture,
+        rng.uniform(0.2, 0.8) * width,
+        (b.horizon - 0.08) * height,
+        0.10 * min(height, width),
+        (255, 236, 190),
+    )
     _ridge(picture, rng, b.horizon, 0.07, (124, 100, 134))
     _ridge(picture, rng, b.horizon + 0.06, 0.03, (104, 92, 108))
     return picture
 
 
-_PAINTERS = dict(zip(SCENES, (_park, _beach, _street, _mountains, _room, _sunset), strict=True))
+_PAINTERS: dict[str, Callable[[Backdrop, int, int, random.Random], np.ndarray]] = dict(
+    zip(SCENES, (_park, _beach, _street, _mountains, _room, _sunset), strict=True)
+)
 
 
 def cast_shadow(picture: np.ndarray, x: float, y: float, half: float, strength: float = 0.20) -> None:
@@ -175,10 +207,9 @@ def cast_shadow(picture: np.ndarray, x: float, y: float, half: float, strength: 
     left, right = max(0, int(x - half * 1.4)), min(width, int(x + half * 1.4) + 1)
     if top >= bottom or left >= right:
         return
-    ys, xs = np.mgrid[top:bottom, left:right].astype(np.float32)
-    d = ((xs - x) / half) ** 2 + ((ys - y) / (half * 0.26)) ** 2
-    factor = 1 - strength * np.exp(-d * 1.6)
-    picture[top:bottom, left:right] = (picture[top:bottom, left:right] * factor[..., None]).astype(picture.dtype)
-
-
-__all__ = ["SCENES", "Backdrop", "cast_shadow", "draw_backdrop", "mix", "paint_backdrop"]
+    down = np.exp(-1.6 * ((np.arange(top, bottom, dtype=np.float32) - y) / (half * 0.26)) ** 2)
+    across = np.exp(-1.6 * ((np.arange(left, right, dtype=np.float32) - x) / half) ** 2)
+    factor = 1 - strength * np.outer(down, across)
+    picture[top:bottom, left:right] = (picture[top:bottom, left:right] * factor[..., None]).astype(
+        picture.dtype
+    )

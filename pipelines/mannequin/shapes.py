@@ -1,7 +1,8 @@
 """Strips: the one primitive everything is drawn with.
 
-A strip is a ribbon between two rows of points, ``left`` and ``right`` [SAMPLES, 2], so that it can be narrowed and
-shifted towards the light (shading), cut across (stripes) and addressed by (along, across) (dots, buttons).
+A strip is a ribbon between two rows of points, ``left`` and ``right`` [SAMPLES, 2], so that it can be
+narrowed and shifted towards the light (shading), cut across (stripes) and addressed by (along, across)
+(dots, buttons).
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ _BULGE = np.sin(np.pi * _T) * (1 - 0.5 * _T) * 1.5  # a muscle: thickest at abou
 class Shape:
     """A strip with its paint and its labels.
 
-    ``label`` is the class of the part map (see classes.py), ``part`` the name of the body part for visibility.
+    ``label`` is the class of the part map (see classes.py), ``part`` the name of the body part for
+    visibility.
     ``label`` None draws without touching the label maps (buttons, eyes, folds).
     """
 
@@ -45,7 +47,7 @@ class Shape:
         """Shares 0..1 of the true length -> places 0..1 along the samples (which lie closer at the ends)."""
         steps = np.sqrt((np.diff(self.middle, axis=0) ** 2).sum(1))
         length = np.concatenate([[0.0], np.cumsum(steps)])
-        return np.interp(shares, length / max(1e-9, length[-1]), np.linspace(0, 1, len(length)))
+        return np.interp(shares, length / max(1e-9, length[-1]), _UNIT)
 
     @property
     def middle(self) -> np.ndarray:
@@ -76,7 +78,8 @@ _ACROSS = {
 def limb(
     start: np.ndarray, end: np.ndarray, r0: float, r1: float, bulge: float = 0.0, blunt: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A tapered ribbon from ``start`` to ``end`` [2], its left and right rows; round ends, or a ``blunt`` far one."""
+    """A tapered ribbon from ``start`` to ``end`` [2], its left and right rows; round ends, or a ``blunt``
+    far one."""
     x, y = float(start[0]), float(start[1])
     dx, dy = float(end[0]) - x, float(end[1]) - y
     length = (dx * dx + dy * dy) ** 0.5
@@ -118,6 +121,8 @@ def ribbon(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def blob(center: np.ndarray, rx: float, ry: float, turn: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """An ellipse as a strip, from its top to its bottom; ``turn`` in radians, clockwise."""
+    if not turn:
+        return center[:2] + _ROUND * (-rx, ry), center[:2] + _ROUND * (rx, ry)
     c, s = np.cos(turn), np.sin(turn)
     x, y = _ROUND[:, 0] * rx, _ROUND[:, 1] * ry
     right = np.stack([x * c - y * s, x * s + y * c], 1)
@@ -128,10 +133,13 @@ def blob(center: np.ndarray, rx: float, ry: float, turn: float = 0.0) -> tuple[n
 _ROUND = np.stack([np.sin(np.linspace(0, np.pi, SAMPLES)), -np.cos(np.linspace(0, np.pi, SAMPLES))], 1)
 
 
+_UNIT = np.linspace(0, 1, SAMPLES)
+
+
 def cut(shape: Shape, start: float, end: float) -> tuple[np.ndarray, np.ndarray]:
     """The piece of a strip between two places (0..1) along it, again SAMPLES long."""
-    position = np.linspace(start, end, SAMPLES) * (len(shape.left) - 1)
-    i = np.minimum(len(shape.left) - 2, position.astype(int))
+    position = (start + _UNIT * (end - start)) * (SAMPLES - 1)
+    i = np.minimum(SAMPLES - 2, position.astype(int))
     f = (position - i)[:, None]
     return (
         shape.left[i] * (1 - f) + shape.left[i + 1] * f,

@@ -37,7 +37,8 @@ class Build:
 
 
 def build_of(look: Look) -> Build:
-    """Proportions for gender, body shape and stature. A little over six heads high, hands and feet not small."""
+    """Proportions for gender, body shape and stature. A little over six heads high, hands and feet not
+    small."""
     size, female = look.stature, look.gender == "female"
     girth = {"slim": 0.9, "fit": 1.0, "plump": 1.22}[look.body]
     wide = 1 + (girth - 1) * 0.75
@@ -111,7 +112,9 @@ def _leg_directions(leg: Leg, side: int) -> tuple[np.ndarray, np.ndarray, np.nda
     """Thigh, shin and foot as unit vectors in the pelvis' frame."""
     a, f, k = radians(leg.abduct), radians(leg.flex), radians(leg.knee)
     thigh = np.array((side * sin(a), cos(a) * cos(f), cos(a) * sin(f)))
-    back = np.array((0.0, sin(f), -cos(f)))  # where the heel goes: square to the thigh, in the plane of its swing
+    back = np.array(
+        (0.0, sin(f), -cos(f))
+    )  # where the heel goes: square to the thigh, in the plane of its swing
     shin = cos(k) * thigh + sin(k) * back
     forward = np.array((side * 0.30, 0.0, 1.0))
     foot = _unit(forward - 0.75 * (forward @ shin) * shin)
@@ -129,14 +132,18 @@ def solve(pose: Pose, build: Build) -> Skeleton:
     head = head @ rotation("z", pose.head_roll)
     joints = {"pelvis": np.zeros(3)}
     joints["neck"] = joints["pelvis"] - torso[:, 1] * build.spine
-    joints["skull"] = joints["neck"] - torso[:, 1] * build.neck - head[:, 1] * build.head[1] * 0.86 + head[:, 2] * 0.012
+    joints["skull"] = (
+        joints["neck"] - torso[:, 1] * build.neck - head[:, 1] * build.head[1] * 0.86 + head[:, 2] * 0.012
+    )
     for name, side in (("l", 1), ("r", -1)):
         _hang_arm(joints, name, side, pose.left_arm if side > 0 else pose.right_arm, girdle, build)
         _hang_leg(joints, name, side, pose.left_leg if side > 0 else pose.right_leg, pelvis, build)
     return Skeleton(joints, torso, pelvis, head, build)
 
 
-def _hang_arm(joints: dict[str, np.ndarray], name: str, side: int, arm: Arm, girdle: np.ndarray, b: Build) -> None:
+def _hang_arm(
+    joints: dict[str, np.ndarray], name: str, side: int, arm: Arm, girdle: np.ndarray, b: Build
+) -> None:
     upper, lower = (girdle @ direction for direction in _arm_directions(arm, side))
     rise = max(0.0, arm.abduct - 60) / 110  # the shoulder goes up and in with a raised arm
     joints[f"{name}_shoulder"] = joints["neck"] + girdle @ np.array(
@@ -147,7 +154,9 @@ def _hang_arm(joints: dict[str, np.ndarray], name: str, side: int, arm: Arm, gir
     joints[f"{name}_hand"] = joints[f"{name}_wrist"] + lower * b.hand
 
 
-def _hang_leg(joints: dict[str, np.ndarray], name: str, side: int, leg: Leg, pelvis: np.ndarray, b: Build) -> None:
+def _hang_leg(
+    joints: dict[str, np.ndarray], name: str, side: int, leg: Leg, pelvis: np.ndarray, b: Build
+) -> None:
     thigh, shin, foot = (pelvis @ direction for direction in _leg_directions(leg, side))
     joints[f"{name}_hip"] = pelvis @ np.array((side * b.hip, 0.012, 0))
     joints[f"{name}_knee"] = joints[f"{name}_hip"] + thigh * b.thigh
