@@ -5,7 +5,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..common.errors import FiguraWeightsError
@@ -40,8 +39,7 @@ def assemble(file: GeneratorFile, name: str = "network") -> Generator:
     """Build the generator and give it the file's tensors, which must fit exactly."""
     generator = build(file.config)
     checkpoint.check_state(file.state, {k: tuple(v.shape) for k, v in generator.state_dict().items()}, name)
-    state = {key: tensor.detach().to(torch.float32) for key, tensor in file.state.items()}
-    generator.load_state_dict(state, assign=True)
+    generator.load_state_dict(file.state)  # copies, and so keeps the layout of the weights in memory
     return generator.eval()
 
 

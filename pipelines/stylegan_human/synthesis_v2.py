@@ -33,7 +33,7 @@ class Layer(nn.Module):
         super().__init__()
         self.up, self.clamp = up, config.conv_clamp
         self.affine = FullyConnected(config.w_dim, in_channels, bias_init=1.0)
-        self.weight = nn.Parameter(torch.randn(channels, in_channels, 3, 3))
+        self.weight = nn.Parameter(_laid_out(torch.randn(channels, in_channels, 3, 3), up))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("noise_const", torch.randn(*size))
@@ -51,6 +51,15 @@ class Layer(nn.Module):
         if noise is not None:
             noise = noise * self.noise_strength
         return noisy_bias_act(x, noise, self.bias, self.clamp)
+
+
+def _laid_out(weight: Tensor, up: int) -> Tensor:
+    """The same weights, in memory as the convolution (transposed when upsampling) reads them: channels
+    last.
+    """
+    if up == 1:
+        return weight.contiguous(memory_format=torch.channels_last)
+    return weight.transpose(0, 1).contiguous(memory_format=torch.channels_last).transpose(0, 1)
 
 
 def _tame(weight: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +154,9 @@ class SynthesisV2(Synthesis):
 
     def start(self, context: Context) -> State:
         """The learned constant."""
-        return State(self.block(0).const.unsqueeze(0).expand(len(context.styles[0]), -1, -1, -1))
+        x = self.block(0).const.unsqueeze(0).repeat(len(context.styles[0]), 1, 1, 1)
+        # Channels last from here on: every convolution keeps it, and all of them are faster so.
+        return State(x.contiguous(memory_format=torch.channels_last))
 
     def step(self, index: int, state: State, context: Context) -> State:
         """One block."""

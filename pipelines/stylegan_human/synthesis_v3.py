@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configs import V3Config
-from .filtered_lrelu import filtered_lrelu
+from .filtered_lrelu import Resampling, filtered_lrelu
 from .filters import LayerPlan, design, input_band, plan_layers
 from .ops import SQRT2, FullyConnected, demodulation, modulated_conv2d
 from .synthesis import Context, State, StyleSlot, Synthesis
@@ -98,8 +98,8 @@ class Layer(nn.Module):
         x = self._convolve(x.to(torch.float16 if half else torch.float32), style)
         gain, slope = (1.0, 1.0) if plan.to_rgb else (SQRT2, 0.2)
         padding = (plan.padding(0), plan.padding(1))
-        filters = (self.up_filter, self.down_filter)
-        return filtered_lrelu(x, self.bias, *filters, plan.up, plan.down, padding, gain, slope, self.clamp)
+        resampling = Resampling(self.up_filter, self.down_filter, plan.up, plan.down, padding)
+        return filtered_lrelu(x, self.bias, resampling, gain, slope, self.clamp)
 
     def _convolve(self, x: Tensor, style: Tensor) -> Tensor:
         input_gain = self.magnitude_ema.rsqrt()
