@@ -1,3 +1,12 @@
 """The nodes of cosmicman."""
 
-NODES: list = []
+from .loaders import FiguraCosmicManCheckpointLoader, FiguraCosmicManLoader
+from .prompts import FiguraCosmicManPrompt
+from .sampler import FiguraCosmicManSampler
+
+NODES: list = [
+    FiguraCosmicManLoader,
+    FiguraCosmicManCheckpointLoader,
+    FiguraCosmicManSampler,
+    FiguraCosmicManPrompt,
+]

@@ -9,7 +9,6 @@ from tyro.conf import arg
 SDXL_UNET, SDXL_BASE = "cosmicman/CosmicMan-SDXL", "stabilityai/stable-diffusion-xl-base-1.0"
 SD_UNET, SD_BASE = "cosmicman/CosmicMan-SD", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SDXL_REFINER = "stabilityai/stable-diffusion-xl-refiner-1.0"
-REFINE_STRENGTH, REFINE_STEPS, REFINE_SCALE = 0.3, 15, 5.0  # 15 of 50 steps, img2img's defaults
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from ..common.files import atomic_path
 from ..common.images import to_image
 from ..common.progress import Progress, silent
 from ..common.seeds import batch_seeds
-from . import configs
+from . import configs, recipe
 from .configs import GenerateConfig
-from .passes import NEGATIVE_AESTHETIC, CosmicMan, Pass, load
+from .passes import CosmicMan, Pass, load
 
 log = logging.getLogger(__name__)
-REFINE_SEED = 2**32  # added to a picture's seed for the second pass, whose noise must not be the first's
 
 
 def check(config: GenerateConfig) -> None:
@@ -75,7 +74,7 @@ def draw(
     total = steps + (model.second.steps if model.second else 0)
     latents = _denoise(model, model.first, prompt, negative, seeds, size, None, _part(progress, 0, total))
     if model.second is not None:
-        seeds = [(seed + REFINE_SEED) % 2**64 for seed in seeds]
+        seeds = [(seed + recipe.REFINE_SEED) % 2**64 for seed in seeds]
         after = _part(progress, steps, total)
         latents = _denoise(model, model.second, prompt, negative, seeds, size, latents, after)
     return to_image(diffusion.decode(model.vae, latents))
@@ -103,11 +102,11 @@ def _denoise(
     without, embeds = (text.encode(run.base.encoders, [words]) for words in (negative, prompt))
     added = {}
     if (ids := run.sizes(*size)) is not None:
-        other = run.sizes(*size, aesthetic=NEGATIVE_AESTHETIC)
+        other = run.sizes(*size, aesthetic=recipe.NEGATIVE_AESTHETIC)
         assert other is not None
         added = {"time_ids": ids.to(model.device), "negative_time_ids": other.to(model.device)}
     predict = diffusion.guided(run.unet, embeds, without, run.scale, **added)
-    strength = 1.0 if start is None else configs.REFINE_STRENGTH
+    strength = 1.0 if start is None else recipe.REFINE_STRENGTH
     return diffusion.sample(
         predict,
         diffusion.make_scheduler(run.sampler, run.base.scheduler),

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from ..common import base_model
 from ..common.errors import FiguraInputError, FiguraWeightsError
-from . import configs
+from . import configs, recipe
 from .checkpoint import BASES, open_unet
 from .configs import GenerateConfig
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-AESTHETIC, NEGATIVE_AESTHETIC = 6.0, 2.5
 
 
 @dataclass
@@ -27,7 +26,7 @@ class Pass:
     steps: int
     scale: float
 
-    def sizes(self, height: int, width: int, aesthetic: float = AESTHETIC) -> Tensor | None:
+    def sizes(self, height: int, width: int, aesthetic: float = recipe.AESTHETIC) -> Tensor | None:
         """SDXL's size conditioning [1, 6]: original, crop (0, 0), target; for the refiner [1, 5], a score."""
         config = self.unet.config
         if getattr(config, "addition_embed_type", None) != "text_time":
@@ -90,7 +89,7 @@ def _second(
         base = base_model.open_base(path, unet=True).to(device, dtype, torch.float32)
         sampler = "euler"  # the refiner repository's own
     assert base.unet is not None
-    return Pass(base.unet, base, sampler, configs.REFINE_STEPS, configs.REFINE_SCALE)
+    return Pass(base.unet, base, sampler, recipe.REFINE_STEPS, recipe.REFINE_SCALE)
 
 
 def _place(config: GenerateConfig) -> tuple[torch.device, torch.dtype]:
