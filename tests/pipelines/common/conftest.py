@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,10 @@ def _audit(event: str, args: tuple) -> None:
     ):
         _seen.append(f"{event} {args!r}"[:200])
     elif event == "exec" and getattr(args[0], "co_filename", "").startswith("<string>"):
-        _seen.append(f"exec {args!r}"[:200])
+        # hypothesis and dataclasses write functions of their own; ours are called from the loaders' folder
+        files = [Path(frame.filename).parent for frame in traceback.extract_stack()]
+        if any(folder.match("pipelines/common") and "tests" not in folder.parts for folder in files):
+            _seen.append(f"exec {args!r}"[:200])
     elif event == "open" and "pwned" in str(args[0]):
         _seen.append(f"open {args!r}"[:200])
 

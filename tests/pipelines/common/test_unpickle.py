@@ -169,8 +169,8 @@ BOMBS = {
     "empty dicts": b"}" * 3_000_000 + b".",
     "sets": b"\x8f" * 3_000_000 + b".",
     "memo": b"N" + b"\x94" * 3_000_000 + b".",
-    "copies": b"]" + b"2" * 9_000_000 + b".",
-    "marks": b"(" * 9_000_000 + b".",
+    "copies": b"]" + b"2" * 6_400_000 + b".",
+    "marks": b"(" * 6_400_000 + b".",
     "keys": b"}(" + b"".join(b"J" + struct.pack("<i", i) + b"N" for i in range(600_000)) + b"u.",
     "deep key": b")" + b"\x85" * 700_000 + b"\x94}h\x00Ns.",
 }
