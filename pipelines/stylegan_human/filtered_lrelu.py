@@ -50,7 +50,8 @@ def filtered_lrelu(
     if resampling.up_filter is None or resampling.down_filter is None:
         return bias_act(x, bias, slope, gain, clamp)
     if x.device.type == "cpu" and not recording(x, bias):
-        return torch.cat([_tiled(row, bias, resampling, gain, slope, clamp) for row in x.split(1)])
+        samples = [_tiled(sample, bias, resampling, gain, slope, clamp) for sample in x.split(1)]
+        return samples[0] if len(samples) == 1 else torch.cat(samples)
     x = x + bias.to(x.dtype).reshape(1, -1, 1, 1)
     for axis in (1, 0):
         x = upsample(x, resampling.up_filter, resampling.up, resampling.padding[axis], axis)
