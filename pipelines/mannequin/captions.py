@@ -174,6 +174,8 @@ def _group_text(keys: tuple[str, ...], noun: str, values: Attributes, article: s
         if not noun:
             return ""
     words = [values[key] for key in keys if key in values]
+    if None in words:
+        return ""
     return article + " ".join([*words, noun] if noun else words)
 
 

@@ -179,8 +179,7 @@ def pose_file(picture: Picture, plain: bool) -> bytes:
     keypoints, scores, areas = keypoints[order], scores[order], areas[order]
     buffer = io.BytesIO()
     if plain:
-        height, width = picture.parts.shape
-        size = np.array((width, height), np.int64)
+        size = np.array(picture.parts.shape, np.int64)  # height, width
         np.savez(buffer, keypoints=keypoints, scores=scores, areas=areas, size=size)
         return buffer.getvalue()
     people = np.empty(len(scores), object)
