@@ -16,6 +16,7 @@ The notes file of a workflow holds
      "models": {"<node id>": [{"name": "…", "url": "…", "directory": "…"}]},   for the page's download offer
      "groups": {"Models": ["1", "2"], …},           optional; default by what the nodes do
      "control": {"<node id>.seed": "increment"},    optional; default "randomize"
+     "thumbnail": "another workflow's name",       optional; for a graph that makes no picture
      "light": {"<node id>.<input>": 4}}             optional; changes for the quick run of the tests
 """
 
@@ -57,7 +58,8 @@ def write(name: str, object_info: dict) -> None:
 
 def write_picture(name: str, client: Client) -> None:
     """Run workflow ``name`` small and make its thumbnail from what came out."""
-    run = client.run(graphs.light(name))
+    name_of_picture = graphs.notes(name).get("thumbnail", name)
+    run = client.run(graphs.light(name_of_picture))
     if run.end != "execution_success":
         raise RuntimeError(f"{name}: {run.error.get('exception_message', run.end)}")
     pictures = [client.picture(file) for _, file in run.files() if file["filename"].endswith(".png")]

@@ -39,9 +39,8 @@ def light(name: str) -> dict[str, dict]:
     factor = _factor(graph)
     for node in graph.values():
         inputs = node["inputs"]
-        for key in ("steps", "refiner_steps", "second_pass_steps"):
-            if isinstance(inputs.get(key), int):
-                inputs[key] = min(inputs[key], MAX_STEPS)
+        for key in [key for key in inputs if key.endswith("steps") and isinstance(inputs[key], int)]:
+            inputs[key] = min(inputs[key], MAX_STEPS)
         for key in ("width", "height"):
             if isinstance(inputs.get(key), int):
                 inputs[key] = max(64, inputs[key] // factor // 64 * 64)

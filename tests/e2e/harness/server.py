@@ -105,7 +105,7 @@ def _free_port() -> int:
 
 def _environment(packages: Path | None) -> dict[str, str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
-    environment.setdefault("OMP_NUM_THREADS", "2")
+    environment.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from more
     environment.pop("PYTHONPATH", None)
     if packages:
         environment["PYTHONPATH"] = str(packages)
