@@ -1,6 +1,8 @@
 """Architectures told from headers: each released layout, and every wrong file in every loader."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +24,14 @@ D1 = {
     "down_blocks.3.resnets.0.conv1.weight": (9, 9, 3, 3),
 }  # fmt: skip
 BASE = {"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3), "cond_stage_model.x": (1,)}
+
+
+def test_named_nodes_exist():
+    """A message that sends the user to a node must name it as the menu does."""
+    ours = json.loads((Path(__file__).parents[3] / "node_list.json").read_text(encoding="utf-8")).values()
+    core = {"Load Checkpoint", "Load Diffusion Model", "Load VAE", "Load ControlNet Model", "Load LoRA", "Load CLIP",
+            "Load CLIP Vision"}  # fmt: skip
+    assert {node for _, node in KINDS.values()} <= {*ours, *core, ""}
 
 
 def under(prefix: str, shapes: dict) -> dict:
