@@ -127,24 +127,26 @@ def design(taps: int, cutoff: float, half_width: float, rate: float, radial: boo
     """
     if taps == 1:
         return None
-    from scipy.signal import firwin, kaiser_atten, kaiser_beta
+    offset = (torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2) / rate
+    window = torch.kaiser_window(
+        taps, periodic=False, beta=_beta(taps, half_width / rate), dtype=torch.float64
+    )
+    if radial:
+        kernel = _jinc(offset, cutoff) * torch.outer(window, window)
+    else:
+        kernel = torch.sinc(2 * cutoff * offset) * window
+    return (kernel / kernel.sum()).to(torch.float32)
 
-    if not radial:
-        return torch.as_tensor(firwin(taps, cutoff, width=half_width * 2, fs=rate), dtype=torch.float32)
-    beta = float(kaiser_beta(kaiser_atten(taps, half_width * 2 / (rate / 2))))
-    return _jinc(taps, cutoff, beta, rate)
+
+def _jinc(offset: Tensor, cutoff: float) -> Tensor:
+    """The radially symmetric ideal low-pass: first-order Bessel function over radius."""
+    radius = torch.hypot(offset[:, None], offset)
+    return torch.special.bessel_j1(2 * cutoff * math.pi * radius) / (math.pi * radius)
 
 
-def _jinc(taps: int, cutoff: float, beta: float, rate: float) -> Tensor:
-    """The radially symmetric ideal low-pass (first-order Bessel function over radius) under a Kaiser
-    window.
-    """
-    import numpy as np
-    from scipy.special import j1
-
-    offset = (np.arange(taps) - (taps - 1) / 2) / rate
-    radius = np.hypot(*np.meshgrid(offset, offset))
-    window = np.kaiser(taps, beta)
-    ideal = j1(2 * cutoff * np.pi * radius) / (np.pi * radius)
-    kernel = ideal * np.outer(window, window)
-    return torch.as_tensor(kernel / kernel.sum(), dtype=torch.float32)
+def _beta(taps: int, half_width: float) -> float:
+    """Kaiser's rule for his window's shape; ``half_width`` of the transition band in cycles per sample."""
+    attenuation = 2.285 * (taps - 1) * math.pi * 4 * half_width + 7.95
+    if attenuation > 50:
+        return 0.1102 * (attenuation - 8.7)
+    return 0.5842 * max(attenuation - 21, 0) ** 0.4 + 0.07886 * max(attenuation - 21, 0)

@@ -1,0 +1,84 @@
+"""The command line: flags that users know, files they expect, sentences for mistakes."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from comfyui_figura.pipelines import __main__ as figura
+from comfyui_figura.pipelines.common.images import to_uint8
+from comfyui_figura.pipelines.demo.network_pickle import write_network
+from comfyui_figura.pipelines.demo.stylegan_human import random_generator
+from comfyui_figura.pipelines.stylegan_human.configs import tiny
+from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
+from comfyui_figura.pipelines.stylegan_human.grid import sheet
+from comfyui_figura.pipelines.stylegan_human.loading import load_generator
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "network.pkl"
+    write_network(path, random_generator(tiny(2)))
+    return path
+
+
+def run(monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", ["figura", "stylegan", *map(str, words)])
+    figura.main()
+
+
+def test_generate_with_the_flags_of_the_released_script(network, tmp_path, monkeypatch):
+    run(
+        monkeypatch, "generate", "--outdir", tmp_path, "--trunc", "0.8", "--seeds", "1,3-4",
+        "--network", network, "--noise-mode", "const", "--version", "2",
+    )  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "seed0001.png",
+        "seed0003.png",
+        "seed0004.png",
+    ]
+    generator = load_generator(network)
+    expected = to_uint8(synthesize(generator, sample_ws(generator, [3], 0.8)))[0]
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "seed0003.png")), expected)
+
+
+def test_eight_bits_are_truncated_as_the_reference_does():
+    pixels = torch.tensor([-2.0, -1.0, 0.0, 0.999, 1.0]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert to_uint8(pixels)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert to_uint8(torch.full((1, 3, 1, 1), 0.5 / 127.5 * 1.98))[0, 0, 0, 0] == 128
+
+
+def test_convert_and_info(network, tmp_path, monkeypatch, capsys):
+    run(monkeypatch, "convert", network, tmp_path / "network.safetensors")
+    run(monkeypatch, "info", tmp_path / "network.safetensors")
+    assert "StyleGAN2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "--network", "nowhere.pkl"),
+        ("generate", "--network", "NETWORK", "--seeds", "nine"),
+        ("generate", "--network", "NETWORK", "--device", "abacus"),
+        ("generate", "--network", "NETWORK", "--trunc", "nan"),
+    ],
+)
+def test_mistakes_end_with_a_sentence(words, network, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, *[network if word == "NETWORK" else word for word in words])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert "figura:" in error and "Traceback" not in error
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_sheet_places_pictures_and_labels():
+    images = torch.stack([torch.full((32, 16, 3), value) for value in (0.1, 0.2, 0.3)])
+    plain, labelled = sheet(images, columns=2, gap=2), sheet(images, ["1", "2", "3"], 2, 2)
+    assert plain.shape == (1, 2 * 34 + 2, 2 * 18 + 2, 3)
+    assert torch.equal(plain[0, 2:34, 20:36], images[1]) and torch.equal(plain[0, 36:68, 2:18], images[2])
+    assert labelled.shape[1] == plain.shape[1] + 2 * 14
+    strip = labelled[0, 34:48, 2:18]
+    assert strip.min() < 0.5 < strip.max(), "black on white"
