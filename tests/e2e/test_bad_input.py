@@ -138,9 +138,3 @@ def test_odd_pictures_work_or_are_told(client, name, picture):
     run = client.run(graph)
     if run.end != "execution_success" and run.error["node_type"].startswith("Figura"):
         assert_is_told(run)
-
-
-def test_after_all_this_every_workflow_still_runs(client):
-    for name in graphs.names():
-        run = client.run(graphs.light(name))
-        assert run.end == "execution_success", f"{name}: {run.error.get('exception_message')}"
