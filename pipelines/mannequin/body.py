@@ -116,7 +116,7 @@ def trunk_levels(s: Skeleton, ease: float = 0.0) -> dict[str, np.ndarray]:
     rows = (
         (-0.03, 0.030 + e * 0.5, 0.030 + e * 0.5, 0.0),
         (0.020, b.shoulder * 0.68 + e * 0.6, 0.040 + e, 0.0),
-        (0.085, b.shoulder * 1.04 + 0.012 + e, 0.048 + e, 0.0),
+        (0.085, b.shoulder * 1.03 + 0.008 + e, 0.048 + e, 0.0),
         (0.15, b.chest * 0.74, 0.052 + e, bust),
         (0.24, b.chest * 1.0 + e, 0.056 + e, bust),
         (0.36, b.chest * 0.97 + e, 0.060 * loose + e, bust),

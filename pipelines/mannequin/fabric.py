@@ -19,8 +19,10 @@ def skin_color(look: Look) -> Color:
     return tinted(SKIN[look.skin], look, 0)
 
 
-def patterned(shape: Shape, garment: Garment, scale: float = 1.0) -> list[Shape]:
-    """The shape and the stripes, dots or checks on it."""
+def patterned(
+    shape: Shape, garment: Garment, scale: float = 1.0, first: float = 0.12, last: float = 0.94
+) -> list[Shape]:
+    """The shape and the stripes, dots or checks on it, between two shares of its length."""
     if garment.pattern == "solid" or not garment.second:
         return [shape]
     color = CLOTHES[garment.second]
@@ -29,8 +31,8 @@ def patterned(shape: Shape, garment: Garment, scale: float = 1.0) -> list[Shape]
     step = (0.135 if garment.pattern == "striped" else 0.20) / scale
     thick = step * (0.46 if garment.pattern == "striped" else 0.22)
     tones = garment.pattern == "striped"
-    starts = np.arange(0.12, 0.94, step)
-    ends = shape.evenly(np.minimum(0.98, starts + thick))
+    starts = np.arange(first, last, step)
+    ends = shape.evenly(np.minimum(last + 0.04, starts + thick))
     bands = [
         Shape(*cut(shape, start, end), color, None, tones=tones, outline=False)
         for start, end in zip(shape.evenly(starts), ends, strict=True)

@@ -86,7 +86,7 @@ def _upper(s: Skeleton, look: Look, skin: Color) -> list[Shape]:
         shapes.append(Shape(*bare, skin, classes.BACKGROUND, "trunk"))
     under, over = wardrobe.neckline(s, look)
     shapes += wardrobe.top(s, look, garment) + accessories.coat(s, look) + under
-    shapes.append(Shape(*body.neck(s), skin, classes.FACE, "neck"))
+    shapes.append(Shape(*body.neck(s), skin, classes.FACE, "neck", open_start=True))
     return shapes + accessories.tie(s, look) + over + accessories.scarf(s, look)
 
 

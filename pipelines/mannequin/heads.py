@@ -144,7 +144,9 @@ def skull(head: Head, look: Look, skin: Color, hair: Color) -> list[Shape]:
     long = look.hair.length != "above ears"
     cap = head.outline(1.17 if curly else 1.09 if long else 1.07, 9 if curly else 0, 0.045 if curly else 0.0)
     left, right = cap[0].copy(), cap[1].copy()
-    keep = head.center[1] + head.ry * (0.62 if long else 0.12 if head.facing > 0.3 else 0.45)
+    keep = head.center[1] + head.ry * (
+        0.62 if long else 0.12 if head.facing > 0.3 else 0.45 if head.facing > -0.3 else 0.72
+    )
     for row in (left, right):  # cut at the nape, so that the jaw stays free
         row[:, 1] = np.minimum(row[:, 1], keep)
     if look.hair.style == "bun":

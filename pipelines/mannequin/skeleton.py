@@ -147,7 +147,7 @@ def _hang_arm(
     upper, lower = (girdle @ direction for direction in _arm_directions(arm, side))
     rise = max(0.0, arm.abduct - 60) / 110  # the shoulder goes up and in with a raised arm
     joints[f"{name}_shoulder"] = joints["neck"] + girdle @ np.array(
-        (side * b.shoulder * (1 - 0.14 * rise), 0.041 - 0.040 * rise, 0)
+        (side * b.shoulder * (1 - 0.14 * rise), 0.045 - 0.044 * rise, 0)
     )
     joints[f"{name}_elbow"] = joints[f"{name}_shoulder"] + upper * b.upper_arm
     joints[f"{name}_wrist"] = joints[f"{name}_elbow"] + lower * b.forearm

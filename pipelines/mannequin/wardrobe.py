@@ -194,11 +194,13 @@ def neckline(s: Skeleton, look: Look) -> tuple[list[Shape], list[Shape]]:
     if garment.collar == "lapel":
         return _shirt_front(s, color, upper, facing, skin)
     tip, _ = front(s, 0.17 if garment.collar == "v neck" else 0.085, 0, chest, 0.048)
-    across = np.array((0.034 * (0.4 + 0.6 * facing), 0.0))
+    base = s["neck"][:2] + s.torso[:2, 1] * 0.004
+    across = np.array((0.031 * (0.5 + 0.5 * facing), 0.0))
     if garment.collar == "v neck":
-        rows = ribbon(np.array((upper - across, tip)), np.array((upper + across, tip)))
+        rows = ribbon(np.array((base - across, tip)), np.array((base + across, tip)))
     else:
-        rows = blob((upper + tip) / 2, float(across[0]), float(np.hypot(*(tip - upper))) / 2 + 0.004)
+        drop = tip - base
+        rows = blob(base + drop * 0.42, float(across[0]), float(np.hypot(*drop)) * 0.58)
     edge = Shape(*_grown(rows, 1.2), shade(color, 0.82), None, tones=False, outline=False)
     return [edge, Shape(*rows, skin, classes.FACE, "neck", outline=False, tones=False)], []
 
@@ -261,5 +263,7 @@ def sleeve(s: Skeleton, side: str, look: Look) -> list[Shape]:
     if garment.kind in ("sweater", "jacket"):
         shapes.append(Shape(*cut(lower, 0.82, 0.97), shade(color, 0.86), None, outline=False))
     if look.coat is None:
-        shapes += patterned(lower, garment, 0.6)[1:] + patterned(upper, garment, 0.6)[1:]
+        shapes += (
+            patterned(lower, garment, 0.6, 0.30, 0.94)[1:] + patterned(upper, garment, 0.6, 0.12, 0.74)[1:]
+        )
     return shapes
