@@ -16,7 +16,7 @@ from torch import Tensor
 from ...pipelines.common import base_model, weights
 from ...pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from ...pipelines.common.seeds import check_seed, generator
-from ...pipelines.cosmicman import checkpoint
+from ...pipelines.cosmicman import checkpoint, recipe
 from .. import host, native
 
 UNETS, CHECKPOINTS = "diffusion_models", "checkpoints"
@@ -154,10 +154,14 @@ def check_latent(latent: dict) -> Tensor:
     return samples
 
 
-def sample_seeds(latent: dict, seed: int) -> list[int]:
-    """Sample i of a batch draws from seed + i; after Latent From Batch, from its place in the old batch."""
+def sample_seeds(latent: dict, seed: int, number: int = 0) -> list[int]:
+    """Sample i of a batch draws from seed + i; after Latent From Batch, from its place in the old batch.
+
+    The second pass (``number`` 1) draws from seeds of its own.
+    """
     places = latent.get("batch_index") or range(latent["samples"].shape[0])
-    return [(check_seed(seed) + place) % 2**64 for place in places]
+    first = check_seed(seed) + number * recipe.REFINE_SEED
+    return [(first + place) % 2**64 for place in places]
 
 
 def denoise(run: Pass, latent: dict, seeds: list[int]) -> dict:

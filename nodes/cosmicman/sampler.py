@@ -2,7 +2,6 @@
 
 import comfy.samplers
 
-from ...pipelines.cosmicman import recipe
 from ..compat import advanced, io, schema
 from . import bridge
 
@@ -84,6 +83,5 @@ class FiguraCosmicManSampler(io.ComfyNode):
             bridge.check_pass(run)
         latent = latent_image
         for number, run in enumerate(passes):
-            seeds = bridge.sample_seeds(latent_image, (seed + number * recipe.REFINE_SEED) % 2**64)
-            latent = bridge.denoise(run, latent, seeds)
+            latent = bridge.denoise(run, latent, bridge.sample_seeds(latent_image, seed, number))
         return io.NodeOutput(latent)
