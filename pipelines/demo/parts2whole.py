@@ -16,11 +16,12 @@ from ..common.weights import save_state_dict
 from ..parts2whole import generate as system
 from ..parts2whole.parts import Part, make_part
 from ..parts2whole.pose_guider import PoseGuider
-from ..parts2whole.segment import CLASSES
 from . import DemoResult
+from .segformer import write_segformer
 
 FOLDER = "Parts2Whole"
 SEGFORMER = "segformer_b2_clothes"
+LORA = "add_detail.safetensors"
 TOKENS, WIDTH = 49408, 32
 SIZE = 128, 192
 UNET = {
@@ -52,15 +53,16 @@ POSE = {
 
 
 def write_models(models_dir: Path) -> None:
-    """Write ``parts2whole/Parts2Whole`` as released and a SegFormer for clothes, tiny, of random weights."""
+    """Write ``parts2whole/Parts2Whole`` as released, a LoRA and a SegFormer, all tiny."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        write_folder(models_dir / "parts2whole" / FOLDER)
-        _write_segformer(models_dir / "segformer" / SEGFORMER)
+        unet = write_folder(models_dir / "parts2whole" / FOLDER)
+        write_lora(models_dir / "loras" / LORA, unet)
+        write_segformer(models_dir / "segformer" / SEGFORMER)
 
 
-def write_folder(folder: Path) -> None:
-    """Write every file of the released folder, with its names, except the feature extractor's settings."""
+def write_folder(folder: Path) -> dict[str, torch.Tensor]:
+    """Write the files of the released folder; return the UNet's weights."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -82,6 +84,7 @@ def write_folder(folder: Path) -> None:
     _write_json(folder / "scheduler" / "scheduler_config.json", system.SCHEDULER)
     _write_json(folder / "model_index.json", {"_class_name": "Refs2ImagePipeline"})
     _write_tokenizer(folder / "tokenizer")
+    return unet
 
 
 def _in_tail(name: str) -> bool:
@@ -130,15 +133,15 @@ def _write_tokenizer(folder: Path) -> None:
     _write_json(folder / "tokenizer_config.json", {**special, "model_max_length": 77, "do_lower_case": True})
 
 
-def _write_segformer(folder: Path) -> None:
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
-
-    config = SegformerConfig(
-        hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2],
-        decoder_hidden_size=16, id2label=dict(enumerate(CLASSES)),
-    )  # fmt: skip
-    state = SegformerForSemanticSegmentation(config).state_dict()
-    _write(folder, "model.safetensors", state, config.to_dict())
+def write_lora(path: Path, unet: dict[str, torch.Tensor]) -> None:
+    """Write a LoRA of rank 2 on every to_k and to_v of the tiny UNet, under kohya's names."""
+    state = {}
+    for name, tensor in unet.items():
+        if name.endswith(("to_k.weight", "to_v.weight")):
+            key = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
+            state[f"{key}.lora_up.weight"] = torch.randn(tensor.shape[0], 2) * 0.1
+            state[f"{key}.lora_down.weight"] = torch.randn(2, tensor.shape[1]) * 0.1
+    save_state_dict(path, {key: x.half() for key, x in state.items()})
 
 
 def draw_parts() -> list[Part]:
