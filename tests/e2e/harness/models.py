@@ -59,12 +59,18 @@ def write_pictures(folder: Path, shipped: list[dict]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in _names(shipped, "LoadImage", "image") | _names(shipped, "LoadImageMask", "image"):
         if not (folder / name).exists():
-            draw_person(len(name)).save(folder / name)
+            (draw_densepose() if "densepose" in name else draw_person(len(name))).save(folder / name)
 
 
 def _names(shipped: list[dict], class_type: str, key: str) -> set[str]:
     nodes = [node for graph in shipped for node in graph.values() if node["class_type"] == class_type]
     return {node["inputs"][key] for node in nodes if isinstance(node["inputs"].get(key), str)}
+
+
+def draw_densepose() -> Image.Image:
+    """A raw DensePose IUV picture: any other picture is refused as a pose of Parts2Whole."""
+    demo = importlib.import_module("comfyui_figura.pipelines.demo.parts2whole")
+    return Image.fromarray((demo.draw_pose()[0] * 255).round().to(torch.uint8).numpy())
 
 
 def draw_person(seed: int, width: int = 256, height: int = 384) -> Image.Image:
