@@ -112,9 +112,9 @@ FIT = """() => {
     const left = Math.min(...boxes.map(b => b[0])), top = Math.min(...boxes.map(b => b[1]));
     const right = Math.max(...boxes.map(b => b[2])), bottom = Math.max(...boxes.map(b => b[3]));
     const view = canvas.canvas.getBoundingClientRect();
-    ds.scale = Math.min((view.width - 60) / (right - left), (view.height - 190) / (bottom - top), 1);
-    ds.offset[0] = 30 / ds.scale - left;
-    ds.offset[1] = 90 / ds.scale - top;
+    ds.scale = Math.min((view.width - 120) / (right - left), (view.height - 190) / (bottom - top), 1);
+    ds.offset[0] = (view.left > 0 ? 30 : 80) / ds.scale - left;
+    ds.offset[1] = 110 / ds.scale - top;
     canvas.low_quality_zoom_threshold = 0;  // draw text however small: these pictures are for reading
     canvas.min_font_size_for_lod = 0;
     canvas.setDirty(true, true);

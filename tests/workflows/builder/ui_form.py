@@ -7,7 +7,7 @@ from . import layout
 from .nodes import Node, read
 
 COLOURS = ("#3f789e", "#88a", "#8a8", "#a1309b", "#b58b2a", "#b06634")
-NOTE_WIDTH, NOTE_CHARACTERS, NOTE_LINE = 440, 54, 22
+NOTE_WIDTH, NOTE_CHARACTERS, NOTE_LINE = 460, 62, 17
 
 
 def build(
