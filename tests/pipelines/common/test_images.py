@@ -47,7 +47,8 @@ def test_clamps_with_one_warning_and_leaves_the_input_alone(caplog):
     "image, words",
     [
         (torch.rand(2, 2, 3), r"shape \[2, 2, 3\]"), (None, "NoneType"),
-        (torch.rand(0, 2, 2, 3), "empty batch"), (torch.rand(1, 0, 2, 3), "empty batch"), (torch.rand(1, 2, 2, 2), "2 channels"),
+        (torch.rand(0, 2, 2, 3), "empty batch"), (torch.rand(1, 0, 2, 3), "empty batch"),
+        (torch.rand(1, 2, 2, 2), "2 channels"),
         (torch.rand(1, 2, 2, 5), "5 channels"), (torch.full((1, 2, 2, 3), torch.nan), "12 values"),
         (torch.full((1, 1, 1, 3), torch.inf), "infinite"),
     ],
