@@ -2,8 +2,8 @@
 
 InterFaceGAN's directions (Shen et al. 2020) as StyleGAN-Human ships them shift every layer's style;
 StyleSpace (Wu et al. 2021) shifts a few channels of one layer; SeFa (Shen and Zhou 2021) finds directions of
-w in the weights alone. The layers that make colours (torgb) always keep the unedited latent, as in the
-released editing code.
+w in the weights alone. Shifts of styles never touch the layers that make colours (torgb); shifts of w reach
+every layer of their rows.
 """
 
 from collections.abc import Sequence
@@ -137,9 +137,8 @@ def edited_ws(ws: Tensor, stack: Stack) -> Tensor:
 
 
 def edited_styles(synthesis: Synthesis, ws: Tensor, stack: Stack) -> list[Tensor]:
-    """Styles of ``ws`` with all edits applied; torgb reads the unedited ws."""
-    moved = edited_ws(ws, stack)
-    styles = [synthesis.style(slot, (ws if slot.to_rgb else moved)[:, slot.row]) for slot in synthesis.slots]
+    """Styles of ``ws`` with all edits applied."""
+    styles = synthesis.styles(edited_ws(ws, stack))
     for edit, strength in stack:
         for i, slot in enumerate(synthesis.slots):
             if slot.name in edit.styles:
