@@ -63,7 +63,7 @@ def write_picture(name: str, client: Client) -> None:
     if run.end != "execution_success":
         raise RuntimeError(f"{name}: {run.error.get('exception_message', run.end)}")
     pictures = [client.picture(file) for _, file in run.files() if file["filename"].endswith(".png")]
-    (graphs.WORKFLOWS / f"{name}.jpg").write_bytes(thumbnail(pictures))
+    (graphs.WORKFLOWS / f"{name}.jpg").write_bytes(thumbnail(pictures, graphs.notes(name)["title"]))
 
 
 def main() -> None:
