@@ -82,13 +82,16 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype | None = None):
 
 def require_model(model) -> None:
     """Raise FiguraInputError unless the MODEL came from our loader."""
-    if not isinstance(model.model, HumanSDModel):
-        came = type(model.model.model_config).__name__
-        raise FiguraInputError("model", f"a {came} model", "a HumanSD model", "Connect HumanSD Loader.")
+    network = getattr(model, "model", None)
+    if not isinstance(network, HumanSDModel):
+        came = "nothing" if network is None else f"a {type(network.model_config).__name__} model"
+        raise FiguraInputError("model", came, "a HumanSD model", "Connect HumanSD Loader.")
 
 
 def encode_skeleton(vae, skeleton: Tensor, strength: float, parts: list[Segment]) -> SkeletonLatents:
     """Encode skeleton pictures with ComfyUI's VAE."""
+    if vae is None:
+        raise FiguraInputError("vae", "nothing", "the VAE output of HumanSD Loader")
     always = all(part.active for part in parts)
     return conditioning.encode_skeleton(vae.encode, skeleton, strength, always)
 
@@ -116,6 +119,8 @@ def _entry(entry, part: Segment, latents: Tensor | None):
 
 def empty_latent(latents: SkeletonLatents, pictures: int) -> dict:
     """An empty LATENT of the skeletons' size, ``pictures`` for each of them."""
+    if pictures < 1:
+        raise FiguraInputError("batch_size", str(pictures), "1 or more")
     count, _, height, width = latents.pose.shape
     shape = (count * pictures, LATENT_CHANNELS, height, width)
     return {"samples": torch.zeros(shape, device=model_management.intermediate_device())}
@@ -138,6 +143,8 @@ def encode_start(vae, image: Tensor, latents: SkeletonLatents) -> Tensor:
 def sample(model, positive, negative, shape, seed: int, cfg: float, plan: ddim.Plan, start=None):
     """Paint a LATENT of ``shape`` (pictures, 4, h, w), picture i from the noise of ``seed + i``."""
     require_model(model)
+    if not 1 <= cfg <= 100:
+        raise FiguraInputError("cfg", f"{cfg:g}", "1 to 100")
     noise = seeds.noise(shape[1:], seeds.batch_seeds(seed, shape[0]))
     return {"samples": sample_latents(model, positive, negative, noise, cfg, plan, start)}
 

@@ -44,6 +44,11 @@ class FiguraHumanSDLoader(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def fingerprint_inputs(cls, checkpoint, weight_dtype="auto"):
+        """Load again when the file was changed."""
+        return host.path_state(find, checkpoint)
+
+    @classmethod
     def execute(cls, checkpoint, weight_dtype="auto") -> io.NodeOutput:
         """Read, check and build."""
         dtype = check_dtype(weight_dtype)
@@ -78,6 +83,11 @@ class FiguraHumanSDFromSD21(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def fingerprint_inputs(cls, checkpoint):
+        """Load again when the file was changed."""
+        return host.file_state("checkpoints", checkpoint)
+
+    @classmethod
     def execute(cls, checkpoint) -> io.NodeOutput:
         """Read, widen and build."""
         return io.NodeOutput(*bridge.load(widened(checkpoint)))
@@ -95,14 +105,19 @@ def _folders() -> dict[str, Path]:
     return {path.name: path for path in found}
 
 
+def find(name: str) -> Path:
+    """The file or folder that a combo names."""
+    if not name.startswith(FOLDER):
+        return host.model_path("checkpoints", name, demo="humansd")
+    path = _folders().get(name.removeprefix(FOLDER))
+    if path is None:
+        raise FiguraInputError("checkpoint", f"'{name}'", "a folder in models/diffusers", "Press R.")
+    return path
+
+
 def read(name: str) -> checkpoint.Checkpoint:
     """Read the model that a combo names."""
-    if name.startswith(FOLDER):
-        path = _folders().get(name.removeprefix(FOLDER))
-        if path is None:
-            raise FiguraInputError("checkpoint", f"'{name}'", "a folder in models/diffusers", "Press R.")
-        return checkpoint.read(path)
-    return checkpoint.read(host.model_path("checkpoints", name, demo="humansd"))
+    return checkpoint.read(find(name))
 
 
 def widened(name: str) -> checkpoint.Checkpoint:

@@ -43,7 +43,8 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
 def on_canvas(image: Tensor, what: str = "skeleton", size: tuple[int, int] | None = None) -> Tensor:
     """Check a picture and bring it to ``size`` (height, width), or to the nearest multiples of 64.
 
-    Transparency becomes black, as a skeleton's ground is.
+    Transparency becomes black, as a skeleton's ground is. Each colour's plane lies in one piece in memory:
+    torch's group norm on the CPU loses up to 1 % on even ground when the colours are interleaved.
     """
     image = check_image(image, what, background=0.0)
     height, width = size or nearest_size(*image.shape[1:3])
@@ -51,4 +52,4 @@ def on_canvas(image: Tensor, what: str = "skeleton", size: tuple[int, int] | Non
         raise FiguraInputError(
             what, f"{image.shape[2]}x{image.shape[1]} pixels", f"at most {LARGEST} a side", "Make it smaller."
         )
-    return resize(image, height, width)
+    return resize(image, height, width).movedim(-1, 1).contiguous().movedim(1, -1)

@@ -102,6 +102,12 @@ def convert_file(source: str | Path, out: str | Path) -> None:
     save_state_dict(out, load_parts(Path(source)))
 
 
+def require_model(path: str | Path) -> None:
+    """Raise FiguraWeightsError unless the path is a HumanSD file, or a folder that may be one."""
+    if not Path(path).is_dir():
+        require_humansd(path)
+
+
 def require_humansd(path: str | Path) -> None:
     """Raise FiguraWeightsError, naming what the file is, unless it is a whole HumanSD. Reads the header."""
     require(path, "humansd.checkpoint")

@@ -1,3 +1,43 @@
 """The verbs of this system on the command line."""
 
-COMMANDS: dict = {}
+from typing import Annotated
+
+from tyro.conf import arg
+
+from .configs import ConvertConfig, GenerateConfig, SkeletonConfig, WidenConfig
+
+
+def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
+    """Paint people in given poses: from a pose file, a photograph, a drawn skeleton, or a folder of them."""
+    from ..common.progress import console
+    from . import generate as pictures
+
+    for path in pictures.run(config, console("humansd")):
+        print(path)
+
+
+def skeleton(config: Annotated[SkeletonConfig, arg(name="")]) -> None:
+    """Draw the skeletons of a folder of photographs or pose files, and save their poses."""
+    from .poses import draw_all
+
+    for path in draw_all(config):
+        print(path)
+
+
+def widen(config: Annotated[WidenConfig, arg(name="")]) -> None:
+    """Turn plain Stable Diffusion 2.1-base (4 input channels) into a start for training HumanSD (8)."""
+    from .checkpoint import widen_file
+
+    widen_file(config.source, config.out)
+    print(f"{config.out}: ignores the skeleton until it is trained")
+
+
+def convert(config: Annotated[ConvertConfig, arg(name="")]) -> None:
+    """Turn the released .ckpt into .safetensors with only what inference needs."""
+    from .checkpoint import convert_file
+
+    convert_file(config.source, config.out)
+    print(config.out)
+
+
+COMMANDS: dict = {"generate": generate, "skeleton": skeleton, "widen": widen, "convert": convert}

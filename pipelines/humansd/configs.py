@@ -38,6 +38,20 @@ class SampleConfig:
 
 
 @dataclass(frozen=True)
+class EstimatorConfig:
+    """What finds people in photographs; not needed for pose files."""
+
+    weights: Path | None = None
+    """A ViTPose folder, higherhrnet_w48_coco_512x512_udp.pth, an mmpose .pth or an rtmlib .onnx."""
+    backend: Literal["auto", "vitpose", "higherhrnet", "mmpose", "rtmlib"] = "auto"
+    """auto tells it from the file."""
+    mmpose_config: str = ""
+    """The mmpose model's configuration, for the mmpose backend."""
+    detector: Path | None = None
+    """Finds where people stand, for ViTPose and other top-down estimators; else the picture is one person."""
+
+
+@dataclass(frozen=True)
 class GenerateConfig:
     """Paint people in given poses."""
 
@@ -46,7 +60,9 @@ class GenerateConfig:
     humansd_checkpoint: Path
     """humansd-v1.ckpt, the same as .safetensors, or a diffusers folder."""
     pose_file: Path | None = None
-    """A pose (.npz of HumanSD or Human-Art, or .json of OpenPose), or a folder of them: one picture each."""
+    """A pose (.npz of HumanSD or Human-Art, or .json of OpenPose), or a folder of them."""
+    ready_pose: str | None = None
+    """One of the poses that come with Figura, such as standing."""
     image: Path | None = None
     """A photograph to take the pose from, or a folder of them."""
     skeleton: Path | None = None
@@ -70,6 +86,7 @@ class GenerateConfig:
     detection_thresh: float = 0.05
     """Joints and people with a lower score are not drawn."""
     sample: SampleConfig = SampleConfig()
+    estimator: EstimatorConfig = EstimatorConfig()
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
@@ -81,13 +98,14 @@ class SkeletonConfig:
     """Draw skeletons from photographs or pose files."""
 
     source: Path
-    """A photograph or pose file, or a folder of them."""
+    """A folder of photographs or of pose files, or one of them."""
     save_path: Path = Path("outputs/skeletons")
     """Folder for <name>.png (the skeleton) and <name>.npz (the pose)."""
     detection_thresh: float = 0.05
     """Joints and people with a lower score are not drawn."""
-    backend: str = "auto"
-    """The pose estimator for photographs."""
+    estimator: EstimatorConfig = EstimatorConfig()
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 @dataclass(frozen=True)
