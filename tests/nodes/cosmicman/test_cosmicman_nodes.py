@@ -1,6 +1,7 @@
 """CosmicMan's nodes on tiny files in the released layouts, with ComfyUI's own nodes around them."""
 
 import logging
+import math
 import shutil
 
 import pytest
@@ -215,9 +216,11 @@ def test_standalone_and_comfyui_agree(models, sdxl, prompts, spacing):
     want, scheduler = standalone(models, sdxl, prompts, spacing)
     sigmas = scheduler.sigmas.clone()
     start = noise((4, 16, 12), [5, 6])
-    # Below the highest sigma ComfyUI starts from noise * sigma, diffusers from noise * sqrt(sigma^2 + 1).
-    if spacing == "leading":
-        start = start * scheduler.init_noise_sigma / sigmas[0]
+    # At the first step one scales noise by sigma, the other by sqrt(sigma^2 + 1), and they differ on when.
+    sampling = sdxl[0].get_model_object("model_sampling")
+    from_max = math.isclose(sampling.sigma_max, sigmas[0], rel_tol=1e-5)
+    theirs = sampling.noise_scaling(sigmas[0], torch.ones(1), torch.zeros(1), from_max)
+    start = start * scheduler.init_noise_sigma / theirs
     sampler = comfy.samplers.sampler_object("euler")
     sizes = [[[entry[0][0], entry[0][1] | {"width": 96, "height": 128}]] for entry in prompts]
     got = comfy.sample.sample_custom(sdxl[0], start, 7.5, sampler, sigmas, *sizes, empty(2)["samples"])
