@@ -117,6 +117,8 @@ def load_unet(folder: Path) -> tuple[UNetWeights, Decoupled | None]:
             )
     config = read_json(folder / "unet" / "config.json", "the UNet's sizes")
     blocks = transformer_blocks(state)
+    if not blocks:
+        raise FiguraWeightsError("unet", f"tensors {sorted(state)[:3]}", "SD1.5's UNet under diffusers names")
     if inside and set(inside.weights) != set(blocks):
         came = f"weights for {len(inside.weights)} attention layers"
         raise FiguraWeightsError(DC_FILE, came, f"the {len(blocks)} layers of unet/")
