@@ -21,6 +21,15 @@ def silent(done: int, total: int, preview: Tensor | None = None) -> None:
     """The listener that does nothing."""
 
 
+def part(progress: Progress, index: int, parts: int) -> Progress:
+    """Return the listener of part ``index`` of several equal parts of the work."""
+
+    def report(done: int, total: int, preview: Tensor | None = None) -> None:
+        progress(index * total + done, parts * total, preview)
+
+    return report
+
+
 def console(description: str) -> Progress:
     """Return a listener that draws a tqdm bar on the terminal."""
     from tqdm import tqdm

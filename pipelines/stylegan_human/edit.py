@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
-from ..common.progress import Progress, silent
+from ..common.progress import Progress, part, silent
 from .generator import Generator
 from .latents import check_ws
 from .noise import noise_source
@@ -22,12 +22,14 @@ from .synthesis import Context, PrefixCache, Synthesis
 SEFA_ROWS = range(4, 8)  # what the released directions move: clothes, at 1024x512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edit:
-    """A change at strength 1: ``styles`` by layer name [C], ``rows`` of ws [w_dim] by number."""
+    """A change at strength 1: ``styles`` [C] by number of the style layer, ``rows`` of ws [w_dim] by
+    number.
+    """
 
     name: str
-    styles: dict[str, Tensor] = field(default_factory=dict)
+    styles: dict[int, Tensor] = field(default_factory=dict)
     rows: dict[int, Tensor] = field(default_factory=dict)
 
 
@@ -50,36 +52,21 @@ def direction_in_w(
     return Edit(name, rows={row: vector for row in rows})
 
 
-def direction_in_styles(synthesis: Synthesis, vectors: Sequence[Tensor], name: str = "direction") -> Edit:
-    """Move the style of layer i along ``vectors[i]`` ([C] or [1, C]); fewer vectors than layers leave the
-    rest.
-    """
-    layers = style_layers(synthesis)
-    if len(vectors) > len(layers):
-        vectors = vectors[: len(layers)]
-    return Edit(
-        name, styles={layer: vector.float().flatten() for layer, vector in zip(layers, vectors, strict=False)}
-    )
+def direction_in_styles(vectors: Sequence[Tensor], name: str = "direction") -> Edit:
+    """Move style i along ``vectors[i]`` ([C] or [1, C]); with fewer vectors than layers the rest stays."""
+    return Edit(name, styles={i: vector.float().flatten() for i, vector in enumerate(vectors)})
 
 
 def style_channels(
-    synthesis: Synthesis,
-    layer: int,
-    vector: Tensor,
-    importance: Tensor,
-    threshold: float,
-    name: str = "channels",
+    layer: int, vector: Tensor, importance: Tensor, threshold: float, name: str = "channels"
 ) -> Edit:
     """Move only the channels of style ``layer`` whose ``importance`` [C] is above ``threshold`` in size."""
-    layers = style_layers(synthesis)
-    if not 0 <= layer < len(layers):
-        raise FiguraInputError("layer", str(layer), f"0 to {len(layers) - 1}")
     vector, importance = vector.float().flatten(), importance.float().flatten()
     if vector.shape != importance.shape:
         raise FiguraInputError(
             "channel importance", f"{len(importance)} values", f"{len(vector)}, as the direction"
         )
-    return Edit(name, styles={layers[layer]: vector * (importance.abs() > threshold)})
+    return Edit(name, styles={layer: vector * (importance.abs() > threshold)})
 
 
 def factorize(synthesis: Synthesis) -> tuple[Tensor, Tensor]:
@@ -101,30 +88,24 @@ def _style_weight(synthesis: Synthesis, layer: str) -> Tensor:
 
 def check_edit(edit: Edit, generator: Generator) -> None:
     """Raise FiguraInputError unless every vector fits this generator, naming both sizes."""
-    expected = {
-        name: len(_style_bias(generator.synthesis, name)) for name in style_layers(generator.synthesis)
-    }
-    for layer, vector in edit.styles.items():
-        if expected.get(layer) != len(vector):
-            raise FiguraInputError(
-                f"edit '{edit.name}'", f"{len(vector)} values for layer {layer}",
-                f"{expected[layer]} values" if layer in expected else f"one of {', '.join(expected)}",
-                "The direction was made for another network.",
-            )  # fmt: skip
+    layers, config = style_layers(generator.synthesis), generator.config
+    for i, vector in edit.styles.items():
+        if not 0 <= i < len(layers):
+            _refuse(edit, f"style {i}", f"styles 0 to {len(layers) - 1}")
+        width = _style_weight(generator.synthesis, layers[i]).shape[0]
+        if len(vector) != width:
+            _refuse(edit, f"{len(vector)} values for style {i}", f"{width} values")
     for row, vector in edit.rows.items():
-        if row >= generator.config.num_ws or len(vector) != generator.config.w_dim:
-            raise FiguraInputError(
-                f"edit '{edit.name}'", f"{len(vector)} values for row {row}",
-                f"{generator.config.w_dim} values, rows 0 to {generator.config.num_ws - 1}",
-                "The direction was made for another network.",
-            )  # fmt: skip
-    if not all(torch.isfinite(v).all() for v in [*edit.styles.values(), *edit.rows.values()]):
+        if not 0 <= row < config.num_ws or len(vector) != config.w_dim:
+            _refuse(
+                edit, f"{len(vector)} values for row {row}", f"{config.w_dim}, rows 0 to {config.num_ws - 1}"
+            )
+    if not all(torch.isfinite(vector).all() for vector in [*edit.styles.values(), *edit.rows.values()]):
         raise FiguraInputError(f"edit '{edit.name}'", "values that are NaN or infinite", "finite values")
 
 
-def _style_bias(synthesis: Synthesis, layer: str) -> Tensor:
-    module = synthesis.get_submodule(layer)
-    return (module.style if hasattr(module, "style") else module.affine).bias  # type: ignore[union-attr, return-value]
+def _refuse(edit: Edit, got: str, wanted: str) -> None:
+    raise FiguraInputError(f"edit '{edit.name}'", got, wanted, "The direction was made for another network.")
 
 
 def edited_ws(ws: Tensor, stack: Stack) -> Tensor:
@@ -139,10 +120,11 @@ def edited_ws(ws: Tensor, stack: Stack) -> Tensor:
 def edited_styles(synthesis: Synthesis, ws: Tensor, stack: Stack) -> list[Tensor]:
     """Styles of ``ws`` with all edits applied."""
     styles = synthesis.styles(edited_ws(ws, stack))
+    places = [i for i, slot in enumerate(synthesis.slots) if not slot.to_rgb and slot.name != "input"]
     for edit, strength in stack:
-        for i, slot in enumerate(synthesis.slots):
-            if slot.name in edit.styles:
-                styles[i] = styles[i] + strength * edit.styles[slot.name].to(styles[i])
+        for layer, vector in edit.styles.items():
+            i = places[layer]
+            styles[i] = styles[i] + strength * vector.to(styles[i])
     return styles
 
 
@@ -173,13 +155,9 @@ def sweep(
         varying = [(edit, strength if n == varied else given) for n, (edit, given) in enumerate(stack)]
         styles = edited_styles(generator.synthesis, ws, varying)
         pixels.append(
-            cache.render(Context(styles, noise, force_fp32), _part(progress, i, len(strengths))).cpu()
+            cache.render(Context(styles, noise, force_fp32), part(progress, i, len(strengths))).cpu()
         )
     return torch.cat(pixels)
-
-
-def _part(progress: Progress, index: int, parts: int) -> Progress:
-    return lambda done, total, preview=None: progress(index * total + done, parts * total, preview)
 
 
 def check_strength(strength: float) -> float:

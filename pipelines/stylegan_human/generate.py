@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
-from ..common.progress import Progress, silent
+from ..common.progress import Progress, part, silent
+from .edit import Stack, check_edit, check_strength, edited_styles
 from .generator import Generator
 from .latents import check_ws, seeds_to_z
 from .noise import NOISE_MODES, noise_source
@@ -42,16 +43,20 @@ def synthesize(
     force_fp32: bool = False,
     batch_size: int | None = None,
     progress: Progress = silent,
+    edits: Stack = (),
 ) -> Tensor:
     """Pixels [N, 3, H, W] float32 on the CPU from ws [N, num_ws, w_dim].
 
     ``batch_size`` pictures run together: by default 1 on a CPU, where more are slower each, and 4 on a GPU.
     ``noise_seeds``, one per picture, drive ``random`` noise; 0, 1, … when None. ``progress`` is called
-    several times within a picture.
+    several times within a picture. ``edits`` are applied to every picture.
     """
     if noise_mode not in NOISE_MODES:
         raise FiguraInputError("noise mode", repr(noise_mode), ", ".join(NOISE_MODES))
     ws = check_ws(ws, generator.config.num_ws, generator.config.w_dim)
+    for edit, strength in edits:
+        check_edit(edit, generator)
+        check_strength(strength)
     height, width = generator.image_size
     _check_size(len(ws), 3 * height * width * 4)
     noise_seeds = range(len(ws)) if noise_seeds is None else noise_seeds
@@ -59,10 +64,9 @@ def synthesize(
     chunks = list(zip(ws.split(count), _chunks(noise_seeds, count), strict=True))
     pixels = torch.empty(len(ws), generator.config.img_channels, height, width)
     for i, (rows, seeds) in enumerate(chunks):
-        context = Context(
-            generator.synthesis.styles(rows.to(device)), noise_source(noise_mode, seeds), force_fp32
-        )
-        picture = generator.synthesis.render(context, _part(progress, i, len(chunks)))
+        styles = edited_styles(generator.synthesis, rows.to(device), edits)
+        context = Context(styles, noise_source(noise_mode, seeds), force_fp32)
+        picture = generator.synthesis.render(context, part(progress, i, len(chunks)))
         pixels[i * count : i * count + len(rows)] = picture.cpu()
     return pixels
 
@@ -77,12 +81,3 @@ def _check_size(count: int, picture_bytes: int) -> None:
 
 def _chunks(seeds: Sequence[int], count: int) -> list[Sequence[int]]:
     return [seeds[start : start + count] for start in range(0, len(seeds), count)]
-
-
-def _part(progress: Progress, index: int, parts: int) -> Progress:
-    """The listener of one of several equal parts of the work."""
-
-    def report(done: int, total: int, preview: Tensor | None = None) -> None:
-        progress(index * total + done, parts * total, preview)
-
-    return report

@@ -72,7 +72,7 @@ def assert_image(ours, expected):
 
 def shift(generator, io):
     count = len(style_layers(generator.synthesis))
-    return direction_in_styles(generator.synthesis, [io[f"edit_style_vect_mean_{i}"] for i in range(count)])
+    return direction_in_styles([io[f"edit_style_vect_mean_{i}"] for i in range(count)])
 
 
 def sefa(io, settings):
@@ -96,7 +96,7 @@ def test_style_space(edited):
     settings, io, generator, ws = edited
     edit, layer = settings["edit"], settings["edit"]["ss_layer"]
     vector, importance = io[f"edit_style_vect_mean_{layer}"], io["edit_ss_strength_per_channel"]
-    channels = style_channels(generator.synthesis, layer, vector, importance, edit["ss_threshold"])
+    channels = style_channels(layer, vector, importance, edit["ss_threshold"])
     assert_image(render(generator, ws, [(channels, edit["ss_strength"])]), io["edit_ss_image"])
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
+from comfyui_figura.pipelines.stylegan_human.edit import Edit
 from comfyui_figura.pipelines.stylegan_human.latent_file import Latents, load_latents, save_latents
 from comfyui_figura.pipelines.stylegan_human.latents import (
     blend,
@@ -111,3 +112,11 @@ def test_files_that_are_no_latents(tmp_path, tensors):
     save_file(tensors, tmp_path / "a.safetensors")
     with pytest.raises(FiguraInputError):
         load_latents(tmp_path / "a.safetensors")
+
+
+def test_edits_travel_with_a_saved_latent(tmp_path):
+    edit = Edit("longer", styles={3: torch.randn(24)}, rows={4: torch.randn(4), 5: torch.randn(4)})
+    save_latents(tmp_path / "a.safetensors", Latents(torch.randn(1, 6, 4), None, ((edit, -1.5), (edit, 2.0))))
+    (first, strength), (second, _) = load_latents(tmp_path / "a.safetensors").edits
+    assert (first.name, strength) == ("longer", -1.5) and first.rows.keys() == {4, 5}
+    assert torch.equal(second.styles[3], edit.styles[3]) and torch.equal(first.rows[5], edit.rows[5])
