@@ -16,6 +16,7 @@ from ...common.weights import load_state_dict
 from .estimate import Found
 
 CROPS_AT_ONCE = 16
+_GIVEN = {"input_data_format": "channels_last", "return_tensors": "pt"}
 
 
 class ViTPoseEstimator:
@@ -43,7 +44,7 @@ class ViTPoseEstimator:
 
     def _crops(self, picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         weight = next(self.model.parameters())
-        inputs = self.processor(images=[picture], boxes=[boxes.tolist()], return_tensors="pt")
+        inputs = self.processor(images=[picture], boxes=[boxes.tolist()], **_GIVEN)
         pixels = inputs["pixel_values"].to(weight.device, weight.dtype)
         arguments = {}
         if getattr(self.model.config.backbone_config, "num_experts", 1) > 1:  # ViTPose++: 0 is COCO
@@ -74,7 +75,7 @@ class PersonDetector:
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """See ``estimate.Detector``."""
         weight = next(self.model.parameters())
-        inputs = self.processor(images=[picture], return_tensors="pt")
+        inputs = self.processor(images=[picture], **_GIVEN)
         outputs = self.model(pixel_values=inputs["pixel_values"].to(weight.device, weight.dtype))
         size = torch.tensor([picture.shape[:2]])
         found = self.processor.post_process_object_detection(
