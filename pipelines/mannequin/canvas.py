@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .palette import GRAPHITE, PAPER, Color, mix, shade
+from .palette import GRAPHITE, PAPER, Color, shade_all
 from .shapes import SAMPLES, Shape
 
 SHIFT = 4  # cv2 takes fixed-point coordinates: 1/16 of a supersampled pixel
@@ -18,12 +18,17 @@ TONES: dict[str, Tones] = {
     "flat": ((1.0, 1.0, 0.0),),
     "cartoon": ((1.0, 0.82, 0.0), (0.80, 1.0, 0.20)),
     "shaded": ((1.0, 0.79, 0.0), (0.80, 0.98, 0.14), (0.40, 1.05, 0.30)),
+    "round": (
+        (1.0, 0.75, 0.0), (0.90, 0.86, 0.07), (0.74, 0.95, 0.15), (0.52, 1.02, 0.24), (0.24, 1.08, 0.34),
+    ),
     "fine": (
         (1.0, 0.73, 0.0), (0.95, 0.80, 0.03), (0.88, 0.86, 0.07), (0.80, 0.915, 0.11), (0.70, 0.96, 0.15),
         (0.58, 1.0, 0.20), (0.44, 1.035, 0.26), (0.28, 1.065, 0.32), (0.13, 1.09, 0.36),
     ),
     "sketch": ((1.0, 0.94, 0.0), (0.74, 1.06, 0.24)),
 }  # fmt: skip
+CONTOUR = (34.0, 26.0, 38.0)
+_BORDER = {"shaded": 0.58, "flat": 0.84}
 _LINE = {"shaded": 0.8, "flat": 0.7, "cartoon": 2.0, "sketch": 1.2}
 
 
@@ -55,46 +60,51 @@ class Canvas:
 
     def paint(self, shapes: list[Shape], placement: Placement, person: int) -> None:
         """Paint one figure over what is there. ``person`` counts from 1."""
-        tones = TONES["fine" if self.style == "shaded" and placement.scale > 150 else self.style]
+        detail = "fine" if placement.scale > 320 else "round" if placement.scale > 150 else "shaded"
+        tones = TONES[detail if self.style == "shaded" else self.style]
         line = max(1.0, self.factor * max(0.55, placement.scale * 0.0034)) * _LINE[self.style]
         polygons = _polygons(shapes, placement, self.factor, tones, line)
+        inks = self._inks(shapes, tones)
         start = 0
         while start < len(shapes):
             end = start + 1
             while end < len(shapes) and shapes[start].group and shapes[end].group == shapes[start].group:
                 end += 1
-            self._paint_group(shapes[start:end], polygons[start:end], tones, person)
+            self._paint_group(shapes[start:end], polygons[start:end], inks[start:end], person)
             start = end
 
     def _paint_group(
-        self, shapes: list[Shape], polygons: list[np.ndarray], tones: Tones, person: int
+        self, shapes: list[Shape], polygons: list[np.ndarray], inks: list[list[Color]], person: int
     ) -> None:
         """Outlines first, then tone by tone, so that the shapes of a group melt into one."""
         import cv2
 
         fill, pixels = cv2.fillPoly, self.pixels
-        for shape, rings in zip(shapes, polygons, strict=True):
+        for shape, rings, colors in zip(shapes, polygons, inks, strict=True):
             if shape.label is not None:
                 self.owners.append((person if shape.part else 0, shape.label, shape.part))
-                fill(self.numbers, [rings[1]], len(self.owners) - 1, shift=SHIFT)
+                fill(self.numbers, [rings[1]], len(self.owners) - 1, 8, SHIFT)
             if shape.outline:
-                fill(pixels, [rings[0]], self._outline(shape.color), shift=SHIFT)
-        for index, (_, brightness, _) in enumerate(tones, 1):
-            for shape, rings in zip(shapes, polygons, strict=True):
-                if shape.tones:
-                    fill(pixels, [rings[index]], self._ink(shade(shape.color, brightness)), shift=SHIFT)
-                elif index == 1:
-                    fill(pixels, [rings[1]], self._ink(shape.color), shift=SHIFT)
+                fill(pixels, [rings[0]], colors[0], 8, SHIFT)
+        for tone in range(1, len(inks[0])):
+            for shape, rings, colors in zip(shapes, polygons, inks, strict=True):
+                if shape.tones or tone == 1:
+                    fill(pixels, [rings[tone]], colors[tone], 8, SHIFT)
 
-    def _ink(self, color: Color) -> Color:
-        return mix(PAPER, color, 0.62) if self.style == "sketch" else color
-
-    def _outline(self, color: Color) -> Color:
-        if self.style == "shaded":
-            return shade(color, 0.58)
-        if self.style == "flat":
-            return shade(color, 0.84)
-        return GRAPHITE if self.style == "sketch" else mix(shade(color, 0.30), (34.0, 26.0, 38.0), 0.6)
+    def _inks(self, shapes: list[Shape], tones: Tones) -> list[list[Color]]:
+        """Colours of every shape: the outline's, then one per tone (the shape's own where it has none)."""
+        colors = np.array([shape.color for shape in shapes])
+        rounded = np.array([shape.tones for shape in shapes])[:, None]
+        factors = np.where(rounded, [brightness for _, brightness, _ in tones], 1.0)
+        inks = shade_all(colors, factors)
+        if self.style == "sketch":
+            inks = PAPER + (inks - PAPER) * 0.62
+            border = np.broadcast_to(GRAPHITE, colors.shape)
+        elif self.style == "cartoon":
+            border = shade_all(colors, np.full((len(colors), 1), 0.30))[:, 0] * 0.4 + np.array(CONTOUR) * 0.6
+        else:
+            border = shade_all(colors, np.full((len(colors), 1), _BORDER[self.style]))[:, 0]
+        return np.concatenate([border[:, None], inks], 1).tolist()
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """The picture uint8 [H, W, 3] and the shape numbers [H, W] at pixel centres."""
@@ -105,9 +115,7 @@ class Canvas:
         return image, self.numbers[middle :: self.factor, middle :: self.factor].copy()
 
 
-_RAMP = np.clip(np.arange(SAMPLES) / (SAMPLES - 1) / 0.32, 0, 1)[
-    :, None
-]  # 0 at an open start, 1 from a third on
+_RAMP = np.clip(np.linspace(0, 1, SAMPLES) / 0.32, 0, 1)[:, None]  # 0 at an open start, 1 from a third on
 
 
 def _polygons(

@@ -13,6 +13,7 @@ from .skeleton import Skeleton
 
 _TURN = np.linspace(0, pi, SAMPLES)
 _SIN, _COS = np.sin(_TURN), np.cos(_TURN)
+_RIM = np.stack([np.stack([side * _SIN, -_COS], 1) for side in (-1, 1)])
 _DOWN = np.linspace(0, 1, SAMPLES)
 _FACE_WIDTH = np.sin(pi * (0.20 + 0.55 * _DOWN)) ** 0.7
 _PARTING = 12 * np.exp(-((_DOWN / 0.10) ** 2))
@@ -61,9 +62,8 @@ class Head:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The head's outline as a strip, crown to chin; ``bumps`` waves of ``depth`` for curls."""
         wave = radius + radius * depth * np.cos(bumps * _TURN) if bumps else radius
-        x, y = _SIN * wave, -_COS * wave
-        rows = (self.center + self._egg(np.stack([side * x, y], -1)) for side in (-1, 1))
-        return tuple(rows)  # type: ignore[return-value]
+        rows = self.center + self._egg(_RIM * np.reshape(wave, (1, -1, 1)))
+        return rows[0], rows[1]
 
     def spot(self, azimuth: float, elevation: float, radius: float = 1.0) -> tuple[np.ndarray, float]:
         """One point [2] and its depth z (positive: on our side)."""
@@ -170,8 +170,9 @@ def face_window(head: Head, look: Look) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     long = look.hair is not None and look.hair.length != "above ears"
     spread = (62 if long else 74) * _FACE_WIDTH + _JAW
-    rows = [head.project(head.sphere(side * spread + _PARTING, 40 - 130 * _DOWN)) for side in (-1, 1)]
-    return (rows[0], rows[1]) if rows[0][:, 0].mean() < rows[1][:, 0].mean() else (rows[1], rows[0])
+    azimuth = np.stack([-spread, spread]) + _PARTING
+    left, right = head.project(head.sphere(azimuth, np.stack([40 - 130 * _DOWN] * 2)))
+    return (left, right) if left[:, 0].mean() < right[:, 0].mean() else (right, left)
 
 
 def face(head: Head, look: Look, skin: Color, hair: Color, detail: float) -> list[Shape]:

@@ -3,6 +3,8 @@
 import random
 from functools import lru_cache
 
+import numpy as np
+
 Color = tuple[float, float, float]
 
 CLOTHES: dict[str, Color] = {
@@ -49,14 +51,24 @@ PAPER: Color = (247, 244, 236)
 GRAPHITE: Color = (70, 68, 72)
 
 
+COOL, WARM = (34.0, 26.0, 70.0), (255.0, 250.0, 236.0)
+
+
 @lru_cache(maxsize=8192)
 def shade(color: Color, factor: float) -> Color:
     """Darken (factor < 1, towards a cool tone) or lighten (factor > 1, towards a warm one) a colour."""
     if factor <= 1:
         dark = (1 - factor) * 0.30
-        return tuple(c * factor + dark * cool for c, cool in zip(color, (34, 26, 70), strict=True))  # type: ignore[return-value]
+        return tuple(c * factor + dark * cool for c, cool in zip(color, COOL, strict=True))  # type: ignore[return-value]
     light = min(1.0, factor - 1)
-    return tuple(c + (warm - c) * light for c, warm in zip(color, (255, 250, 236), strict=True))  # type: ignore[return-value]
+    return tuple(c + (warm - c) * light for c, warm in zip(color, WARM, strict=True))  # type: ignore[return-value]
+
+
+def shade_all(colors: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """``shade`` for colours [n, 3] by factors [n, m] (at most 2): [n, m, 3]."""
+    dark, light = np.minimum(factors, 1)[..., None], np.maximum(factors - 1, 0)[..., None]
+    base = colors[:, None]
+    return base * dark + (1 - dark) * 0.30 * np.array(COOL) + (np.array(WARM) - base) * light
 
 
 @lru_cache(maxsize=8192)

@@ -246,9 +246,10 @@ def _record(
     column, row = np.round(xy).astype(int).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     keypoints = np.concatenate([xy, np.zeros((17, 1))], 1).astype(np.float32)
-    for k in np.flatnonzero(inside):
-        owner, _, part = canvas.owners[numbers[row[k], column[k]]]
-        seen = owner == number and ahead[k] and any(part.startswith(own) for own in _SHOWS[k])
+    shown = np.flatnonzero(inside)
+    for k, shape in zip(shown.tolist(), numbers[row[shown], column[shown]].tolist(), strict=True):
+        owner, _, part = canvas.owners[shape]
+        seen = owner == number and ahead[k] and part in _SHOWS[k]
         keypoints[k, 2] = 2 if seen else 1
     return Person(
         look, pose, _shot(skeleton, placement, height), keypoints, _box(owners == number), skeleton, placement
