@@ -21,7 +21,7 @@ def write_models(models_dir: Path) -> None:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         model = HigherHRNet(HigherHRNetConfig(tiny(), deconv=8, blocks=1))
-        head = model.keypoint_head.final_layers[0]
+        head: Any = model.keypoint_head.final_layers[0]
         head.weight.data[17:] = 0  # all tags alike: noise makes at most as many people as peaks are looked at
         save_state_dict(folder / HIGHERHRNET, model.state_dict())
         _vitpose(folder / VITPOSE)
