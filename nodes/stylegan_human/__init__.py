@@ -1,11 +1,20 @@
 """The nodes of stylegan_human."""
 
 from ..host import register_folder
+from .bridge import DIRECTIONS, FOLDER
+from .edit import (
+    FiguraStyleGANEdit,
+    FiguraStyleGANEditSweep,
+    FiguraStyleGANLoadDirection,
+    FiguraStyleGANSeFa,
+)
+from .explore import FiguraStyleGANMixMatrix, FiguraStyleGANTruncate, FiguraStyleGANWalk
 from .generate import FiguraStyleGANSampler, FiguraStyleGANSeedGrid
 from .latents import FiguraStyleGANBlend, FiguraStyleGANLoadLatent, FiguraStyleGANSaveLatent
-from .loaders import FOLDER, FiguraStyleGANLoader
+from .loaders import FiguraStyleGANLoader
 
 register_folder(FOLDER, {".pkl", ".safetensors"})
+register_folder(DIRECTIONS, {".pkl", ".pt", ".npy", ".safetensors"})
 
 NODES: list = [
     FiguraStyleGANLoader,
@@ -14,4 +23,11 @@ NODES: list = [
     FiguraStyleGANSaveLatent,
     FiguraStyleGANLoadLatent,
     FiguraStyleGANBlend,
+    FiguraStyleGANTruncate,
+    FiguraStyleGANWalk,
+    FiguraStyleGANMixMatrix,
+    FiguraStyleGANLoadDirection,
+    FiguraStyleGANSeFa,
+    FiguraStyleGANEdit,
+    FiguraStyleGANEditSweep,
 ]

@@ -1,11 +1,11 @@
 """Latents as values: blend, save, load."""
 
 from ...pipelines.stylegan_human.latent_file import load_latents, save_latents
-from ...pipelines.stylegan_human.latents import BLEND_MODES, blend, parse_rows
+from ...pipelines.stylegan_human.latents import BLEND_MODES
 from .. import host
 from ..compat import advanced, io, schema, ui
 from ..sockets import Ws
-from .bridge import check, latent_names, latent_path, save_path, with_ws
+from .bridge import blended, check, latent_names, latent_path, save_path
 
 
 class FiguraStyleGANBlend(io.ComfyNode):
@@ -44,8 +44,8 @@ class FiguraStyleGANBlend(io.ComfyNode):
 
     @classmethod
     def execute(cls, latent_a, latent_b, factor, mode, rows="all"):
-        a, b = check(latent_a, "latent_a").ws, check(latent_b, "latent_b").ws
-        return io.NodeOutput(with_ws(blend(a, b, factor, mode, parse_rows(rows, a.shape[1]))))
+        a, b = check(latent_a, "latent_a"), check(latent_b, "latent_b")
+        return io.NodeOutput(blended(a, b, factor, mode, rows))
 
 
 class FiguraStyleGANSaveLatent(io.ComfyNode):

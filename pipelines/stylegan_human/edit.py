@@ -165,3 +165,10 @@ def check_strength(strength: float) -> float:
     if not abs(strength) <= 1e4:
         raise FiguraInputError("strength", str(strength), "a number from -10000 to 10000")
     return strength
+
+
+def spread(first: float, last: float, steps: int) -> list[float]:
+    """``steps`` strengths from ``first`` to ``last``, evenly; one step gives ``first``."""
+    if steps < 1:
+        raise FiguraInputError("steps", str(steps), "1 or more")
+    return [check_strength(first + (last - first) * i / max(steps - 1, 1)) for i in range(steps)]
