@@ -71,7 +71,10 @@ def _config_from(header: Header, prefix: str, name: str) -> dict[str, Any]:
 
     shapes = {n[len(prefix) :]: shape for n, (_, shape) in header.items() if n.startswith(prefix)}
     if not ldm.is_diffusers_unet(shapes):
-        return ldm_unet_config({n: torch.empty(shape, device="meta") for n, shape in shapes.items()})
+        try:
+            return ldm_unet_config({n: torch.empty(shape, device="meta") for n, shape in shapes.items()})
+        except FiguraWeightsError as error:
+            raise FiguraWeightsError(name, error.got, "CosmicMan's UNet") from error
     for preset in (sdxl_config(), sd_config()):
         if shapes["conv_in.weight"][1] == 4 and _fits(shapes, preset):
             return preset
