@@ -124,13 +124,8 @@ def small(graph: dict, steps: int) -> dict:
     """CosmicMan-SD and its base in place of SDXL, at 512x512 and few steps: a CPU's patience."""
     for node in graph.values():
         inputs = node["inputs"]
-        for key, value in inputs.items():
-            if isinstance(value, str) and value.endswith(".safetensors"):
-                inputs[key] = BASE if "/" not in value else UNET
-            if key in ("width", "height"):
-                inputs[key] = 512
-            if key == "steps":
-                inputs[key] = steps
+        wanted = {"unet": "CosmicMan-SD", "base": BASE, "width": 512, "height": 512, "steps": steps}
+        inputs |= {key: value for key, value in wanted.items() if key in inputs}
     return graph
 
 

@@ -106,7 +106,8 @@ def test_it_shows_progress_and_previews(case):
     for node_id in long_nodes(graph):
         bars = [(done, total) for node, done, total in run.progress if node == node_id]
         assert bars and bars[-1][0] == bars[-1][1], f"node {node_id}: {bars}"
-        assert [done for done, _ in bars] == sorted(done for done, _ in bars)
+        steps = [done for done, _ in bars]
+        assert all(b >= a or b <= 1 for a, b in zip(steps, steps[1:], strict=False)), steps  # 1: next pass
         previews = [picture for node, picture in run.previews if node in (node_id, "")]
         assert previews, f"node {node_id} sent no preview"
         assert max(previews[0].size) <= 512
