@@ -28,6 +28,11 @@ NO_BASE = "no file: put sd_xl_base_1.0.safetensors into models/checkpoints"
 STEM = "diffusion_pytorch_model"
 
 
+def sampler_names() -> tuple[list[str], list[str]]:
+    """Names of ComfyUI's samplers and schedulers, those that other packs added among them."""
+    return comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
+
+
 def unet_names() -> list[str]:
     """Folders as the hub has them (one name each), then single files, of models/diffusion_models."""
     names = host.list_models(UNETS, demo=DEMO_UNETS)

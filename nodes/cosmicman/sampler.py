@@ -1,7 +1,5 @@
 """CosmicMan's recipe: one pass over the noise, and a short second one with the base or the refiner."""
 
-import comfy.samplers
-
 from ..compat import advanced, io, schema
 from . import bridge
 
@@ -14,7 +12,7 @@ class FiguraCosmicManSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """What the page shows."""
-        samplers, schedulers = comfy.samplers.KSampler.SAMPLERS, comfy.samplers.KSampler.SCHEDULERS
+        samplers, schedulers = bridge.sampler_names()
         return schema(
             node_id="FiguraCosmicManSampler",
             display_name="CosmicMan Sampler",
