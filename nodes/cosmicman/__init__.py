@@ -1,5 +1,6 @@
 """The nodes of cosmicman."""
 
+from .attention import FiguraCosmicManAttentionMap, FiguraCosmicManRefocus
 from .loaders import FiguraCosmicManCheckpointLoader, FiguraCosmicManLoader
 from .prompts import FiguraCosmicManPrompt
 from .sampler import FiguraCosmicManSampler
@@ -9,4 +10,6 @@ NODES: list = [
     FiguraCosmicManCheckpointLoader,
     FiguraCosmicManSampler,
     FiguraCosmicManPrompt,
+    FiguraCosmicManAttentionMap,
+    FiguraCosmicManRefocus,
 ]

@@ -210,3 +210,37 @@ def test_the_unet_is_left_as_it_was(golden):
         raise ZeroDivisionError
     after = [type(module.processor) for name, module in unet.named_modules() if name.endswith("attn2")]
     assert after == before
+
+
+@torch.inference_mode()
+def test_group_maps_through_comfyui(golden):
+    """The maps that CosmicMan Attention Map reads are those of the released trainer, layer for layer."""
+    pytest.importorskip("comfy", reason="needs ComfyUI (COMFYUI_PATH)")
+    from comfyui_figura.nodes import native
+    from comfyui_figura.nodes.cosmicman import attention_bridge, bridge
+    from comfyui_figura.pipelines.cosmicman.attention import Maps
+
+    config = native.unet_config_from_diffusers(golden.opened.config)
+    family = bridge.FAMILIES[golden.opened.variant]
+    model = native.load_unet(golden.opened.state, config, family, dtype=torch.float32)
+    t = golden.tensors
+    for row, spans in enumerate(golden.spans):
+        if not any(spans):
+            continue
+        maps = Maps(spans)
+        clone = attention_bridge.patched(model, attention_bridge.AttentionPatch(maps=maps))
+        options = clone.model_options["transformer_options"] | {
+            "cond_or_uncond": [0], "sigmas": torch.ones(1),
+        }  # fmt: skip
+        y = None
+        if golden.kind == "sdxl":
+            names = ("height", "width", "crop_h", "crop_w", "target_height", "target_width")
+            sizes = dict(zip(names, t["time_ids"][row].tolist(), strict=True))
+            y = model.model.encode_adm(pooled_output=t["text_embeds"][row : row + 1], **sizes)
+        model.model.diffusion_model(
+            t["noisy_latents"][row : row + 1], t["timesteps"][row : row + 1].float(),
+            context=t["encoder_hidden_states"][row : row + 1], y=y, transformer_options=options,
+        )  # fmt: skip
+        assert maps.count == len(golden.numbers["cross_layers_used"])
+        (total,) = maps.total.values()
+        torch.testing.assert_close(total / maps.count, t[f"group_maps.sample{row}"], rtol=0, atol=1e-5)
