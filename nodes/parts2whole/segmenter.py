@@ -31,8 +31,9 @@ def part_masks(image: Tensor, name: str, dress_rule: bool, side: int) -> tuple[d
         )  # fmt: skip
     if not 0 <= side <= 2048:
         raise FiguraInputError("resolution", str(side), "0 to 2048")
-    patcher = host.as_patcher(segment.load_segformer(known[name]))
-    model, progress = host.on_device(patcher), host.NodeProgress(len(image))
+    # in a list, as ComfyUI writes ``device`` on what it manages: read-only on transformers' classes
+    patcher = host.as_patcher(torch.nn.ModuleList([segment.load_segformer(known[name])]))
+    model, progress = host.on_device(patcher)[0], host.NodeProgress(len(image))
     classes = []
     for i, picture in enumerate(image):
         classes.append(segment.segment(model, picture[None].to(patcher.load_device), side).cpu())
