@@ -51,7 +51,7 @@ def _prompt_rows(batch: int, kinds: list[int]) -> list[int]:
 
 
 def patched(model, patch: AttentionPatch):
-    """A clone of the model with the patch on training's layers; an earlier refocus stays, another gives way."""
+    """A clone with the patch on training's layers; an earlier refocus stays, any other patch gives way."""
     clone = model.clone()
     blocks = attention.watched_blocks(model.model.model_config.unet_config)
     there = clone.model_options.get("transformer_options", {}).get("patches_replace", {}).get("attn2", {})
