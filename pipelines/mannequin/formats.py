@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from .encoding import jpeg, palette_png, png
 from .scene import Picture, render
 from .storage import Encoded, Files, Row
 
-FormatName = Literal["cosmicman", "humansd", "parts2whole", "stylegan"]
 WORLDS = {"cosmicman": catalogue, "humansd": crowd, "parts2whole": studio, "stylegan": portraits}
 
 
@@ -299,7 +298,7 @@ def open_format(name: str, config: WorldConfig, seed: int = 0, variant: bool = F
     return FORMATS[name](config, seed)
 
 
-def _pyarrow():  # noqa: ANN202
+def _pyarrow() -> tuple[Any, Any]:
     try:
         import pyarrow
         import pyarrow.parquet

@@ -76,8 +76,7 @@ def render(
     """Paint picture ``index`` of the world ``seed``.
 
     ``take`` numbers other pictures of the same index: pose and framing change, clothes and background stay.
-    ``window`` (x0, y0, x1, y1 in pixels) fills the frame with that piece of the picture, drawn afresh, not
-    enlarged.
+    ``window`` (x0, y0, x1, y1 in pixels) fills the frame with that piece of the picture, drawn afresh.
     """
     rng = stream(seed, index, f"scene {take}")
     static = stream(seed, index, "setting")
@@ -88,7 +87,7 @@ def render(
     looks = [draw_look(stream(seed, index, f"look {who}"), config.accessories) for who in range(count)]
     poses = [_fitting_pose(rng, config, looks[who], count, shot) for who in range(count)]
     places = _place(rng, config, poses, shot)
-    order = sorted(range(count), key=lambda who: places[who][1].offset[1])
+    order = sorted(range(count), key=lambda who: places[who][1].scale)  # nearer people are larger
     floor = shot == "full_body" and window is None
     if window is not None:
         places = [(skeleton, _zoom(placement, window, config)) for skeleton, placement in places]

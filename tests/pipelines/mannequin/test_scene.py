@@ -178,7 +178,7 @@ def test_people_cover_each_other_in_depth_order():
     for index in range(40):
         picture = render(WorldConfig(96, 96, people=(3, 4), shots=("full_body",)), 21, index)
         for far, near in zip(picture.people, picture.people[1:], strict=False):
-            assert near.placement.offset[1] >= far.placement.offset[1]
+            assert near.placement.scale >= far.placement.scale
         found += any((person.keypoints[:, 2] == 1).any() for person in picture.people[:-1])
     assert found
 
