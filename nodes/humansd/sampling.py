@@ -29,7 +29,7 @@ class FiguraHumanSDSampler(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="From HumanSD Loader."),
                 io.Image.Input(
                     "skeleton",
-                    tooltip="From Draw Pose in HumanSD's colours. A batch gives one picture for each.",
+                    tooltip="From Figura Draw Pose in HumanSD's colours. A batch gives one picture for each.",
                 ),
                 io.String.Input(
                     "prompt", multiline=True, default="two people dancing in the rain, oil painting",

@@ -122,7 +122,7 @@ def run(models_dir: Path, out: Path, progress: Progress) -> list[DemoResult]:
         start = time.perf_counter()
         config = GenerateConfig(
             prompt=PROMPT, humansd_checkpoint=models_dir / "checkpoints" / CHECKPOINT, ready_pose=name,
-            save_path=out, image_H=384, image_W=384, sample=SampleConfig(ddim_steps=10), device="cpu",
+            save_path=out, image_H=256, image_W=256, sample=SampleConfig(ddim_steps=10), device="cpu",
         )  # fmt: skip
         (picture,) = generate.run(config, progress)
         seconds = time.perf_counter() - start

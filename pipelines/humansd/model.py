@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common import base_model, ldm, ldm_text, text
+from ..common.ldm import StateDict
 from . import checkpoint, ddim
 from .device import find_device
 
@@ -38,12 +39,16 @@ def load(path: str | Path, device: str = "auto", dtype: str = "auto", head_width
 
 def build(parts: checkpoint.Checkpoint, device: torch.device | str, dtype: torch.dtype) -> HumanSD:
     """Build the networks from a checkpoint's parts; the autoencoder always computes in fp32."""
-    unet = base_model.build_unet(parts.unet, ldm.diffusers_config(parts.unet_config), parts.name)
-    vae = base_model.build_vae(parts.vae, base_model.SD_VAE, parts.name)
-    encoder = text.text_encoder(ldm_text.drop_last_layer(parts.text), "clip_h", what=parts.name)
-    return HumanSD(
-        unet.to(device, dtype), vae.to(device, torch.float32), {"clip_h": encoder.to(device, dtype)}
-    )
+    config = ldm.diffusers_config(parts.unet_config)
+    unet = base_model.build_unet(_cast(parts.unet, dtype), config, parts.name)
+    vae = base_model.build_vae(_cast(parts.vae, torch.float32), base_model.SD_VAE, parts.name)
+    words = _cast(ldm_text.drop_last_layer(parts.text), dtype)
+    encoder = text.text_encoder(words, "clip_h", what=parts.name)
+    return HumanSD(unet.to(device), vae.to(device), {"clip_h": encoder.to(device)})
+
+
+def _cast(state: StateDict, dtype: torch.dtype) -> StateDict:
+    return {name: tensor.to(dtype) for name, tensor in state.items()}
 
 
 def encode_prompts(model: HumanSD, prompts: Sequence[str]) -> Tensor:
