@@ -103,8 +103,8 @@ def test_encoders_agree_with_the_standalone_code(models, loaded, parts, bank):
     wanted = generate.encode_parts(model, parts, **SIZE)
     for mine, theirs in zip(bank.parts, wanted.parts, strict=True):
         for block in theirs.kept:
-            scale = theirs.kept[block].abs().max()
-            assert (mine.kept[block] - theirs.kept[block]).abs().max() <= 2e-4 * scale
+            assert mine.kept[block].shape == theirs.kept[block].shape  # a small mask may leave no token
+            torch.testing.assert_close(mine.kept[block], theirs.kept[block], atol=1e-3, rtol=1e-3)
     scale = wanted.image_tokens.abs().max()
     assert (bank.image_tokens - wanted.image_tokens).abs().max() <= 0.05 * scale
 
