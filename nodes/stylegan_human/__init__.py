@@ -1,7 +1,6 @@
 """The nodes of stylegan_human."""
 
 from ..host import register_folder
-from .bridge import DIRECTIONS, FOLDER
 from .edit import (
     FiguraStyleGANEdit,
     FiguraStyleGANEditSweep,
@@ -9,6 +8,7 @@ from .edit import (
     FiguraStyleGANSeFa,
 )
 from .explore import FiguraStyleGANMixMatrix, FiguraStyleGANTruncate, FiguraStyleGANWalk
+from .folders import DIRECTIONS, FOLDER
 from .generate import FiguraStyleGANSampler, FiguraStyleGANSeedGrid
 from .latents import FiguraStyleGANBlend, FiguraStyleGANLoadLatent, FiguraStyleGANSaveLatent
 from .loaders import FiguraStyleGANLoader

@@ -3,9 +3,7 @@ folders.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
-import folder_paths
 import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
@@ -13,19 +11,15 @@ from torch import Tensor
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.images import to_image
 from ...pipelines.stylegan_human.directions import load_direction
-from ...pipelines.stylegan_human.edit import Edit, check_strength, direction_in_w, factorize, sweep
+from ...pipelines.stylegan_human.edit import Edit, check_strength, direction_in_w, factorize, spread, sweep
 from ...pipelines.stylegan_human.explore import mixing_matrix, path_of_ws
 from ...pipelines.stylegan_human.generate import sample_ws, synthesize
 from ...pipelines.stylegan_human.grid import sheet
-from ...pipelines.stylegan_human.latent_file import Latents
+from ...pipelines.stylegan_human.latent_file import Latents, load_latents, save_latents
 from ...pipelines.stylegan_human.latents import blend, check_same_model, check_ws, parse_rows, truncate
 from ...pipelines.stylegan_human.loading import load_generator
 from .. import host
-
-FOLDER = "stylegan_human"
-DIRECTIONS = "stylegan_directions"
-DEMO = "stylegan_human"
-OUTPUT = " [output]"
+from .folders import DEMO, DIRECTIONS, FOLDER, latent_path, save_path
 
 
 def load(name: str) -> ModelPatcher:
@@ -56,43 +50,6 @@ def check(latents, what: str = "latent") -> Latents:
     if not isinstance(latents, Latents):
         raise FiguraInputError(what, type(latents).__name__, "the latent output of a StyleGAN node")
     return latents
-
-
-def latent_names() -> list[str]:
-    """Saved latents: .safetensors in ComfyUI's input folder, and those in its output folder marked
-    [output].
-    """
-    given = _files(Path(folder_paths.get_input_directory()))
-    return given + [name + OUTPUT for name in _files(Path(folder_paths.get_output_directory()))]
-
-
-def _files(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.safetensors") if path.is_file())
-
-
-def latent_path(name: str) -> Path:
-    """Resolve a name that ``latent_names`` offers; any other is refused, so no path can escape."""
-    names = latent_names()
-    if name not in names:
-        raise FiguraInputError(
-            "latent", f"'{name}', which is not in the input or output folder",
-            ", ".join(names[:5]) or "a file saved by StyleGAN Save Latent", "Save one first, then press R.",
-        )  # fmt: skip
-    if name.endswith(OUTPUT):
-        return Path(folder_paths.get_output_directory()) / name.removesuffix(OUTPUT)
-    return Path(folder_paths.get_input_directory()) / name
-
-
-def save_path(prefix: str) -> Path:
-    """The next free file name for a prefix, inside ComfyUI's output folder."""
-    root = folder_paths.get_output_directory()
-    inside = Path(root).resolve()
-    if not prefix.strip() or "\0" in prefix or not (inside / prefix).resolve().is_relative_to(inside):
-        raise FiguraInputError("filename prefix", repr(prefix[:80]), "a name inside ComfyUI's output folder")
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root)
-    while (path := Path(folder) / f"{name}_{counter:05}_.safetensors").exists():
-        counter += 1
-    return path
 
 
 def blended(a: Latents, b: Latents, factor: float, mode: str, rows: str) -> Latents:
@@ -136,9 +93,17 @@ def load_edit(name: str, rows: str) -> Edit:
 
 
 def strip(
-    patcher: ModelPatcher, latents: Latents, edit: Edit, strengths: list[float], noise_mode: str, seed: int
+    patcher: ModelPatcher,
+    latents: Latents,
+    edit: Edit,
+    span: tuple[float, float, int],
+    noise_mode: str,
+    seed: int,
 ) -> Tensor:
-    """IMAGE batch of the first latent with one more edit at each of the strengths."""
+    """IMAGE batch of the first latent with one more edit; ``span`` is its first and last strength and their
+    count.
+    """
+    strengths = spread(*span)
     stack = with_edit(latents, edit, 0.0).edits
     generator = host.on_device(patcher)
     progress = host.NodeProgress(len(strengths) * generator.synthesis.num_steps)
@@ -166,3 +131,15 @@ def walk(latents: list[Latents], steps: int, mode: str, loop: bool) -> Latents:
     for other in latents[1:]:
         check_same_model(latents[0].ws[:1], other.ws[:1])
     return Latents(path_of_ws(torch.cat([given.ws for given in latents]), steps, mode, loop))
+
+
+def save(latents: Latents, prefix: str) -> str:
+    """Write the latents into ComfyUI's output folder and return the file's name."""
+    path = save_path(prefix)
+    save_latents(path, latents)
+    return path.name
+
+
+def read(name: str) -> Latents:
+    """The latents of a combo's name."""
+    return load_latents(latent_path(name))

@@ -1,11 +1,10 @@
 """Edits: directions loaded or found, hung on latents, swept."""
 
-from ...pipelines.stylegan_human.edit import spread
 from ...pipelines.stylegan_human.noise import NOISE_MODES
 from .. import host
 from ..compat import advanced, io, schema
 from ..sockets import Edit, StyleGAN, Ws
-from .bridge import DIRECTIONS, check, load_edit, sefa, strip, with_edit
+from .folders import DIRECTIONS
 
 ROWS_TIP = "Rows of the latent that a direction of w moves, such as 4-7: the released ones move clothes "
 "there."
@@ -42,7 +41,9 @@ class FiguraStyleGANLoadDirection(io.ComfyNode):
 
     @classmethod
     def execute(cls, direction, rows):
-        return io.NodeOutput(load_edit(direction, rows))
+        from . import bridge
+
+        return io.NodeOutput(bridge.load_edit(direction, rows))
 
 
 class FiguraStyleGANSeFa(io.ComfyNode):
@@ -70,7 +71,9 @@ class FiguraStyleGANSeFa(io.ComfyNode):
 
     @classmethod
     def execute(cls, stylegan, number, rows):
-        return io.NodeOutput(sefa(stylegan, number, rows))
+        from . import bridge
+
+        return io.NodeOutput(bridge.sefa(stylegan, number, rows))
 
 
 class FiguraStyleGANEdit(io.ComfyNode):
@@ -98,7 +101,9 @@ class FiguraStyleGANEdit(io.ComfyNode):
 
     @classmethod
     def execute(cls, latent, edit, strength):
-        return io.NodeOutput(with_edit(check(latent), edit, strength))
+        from . import bridge
+
+        return io.NodeOutput(bridge.with_edit(bridge.check(latent), edit, strength))
 
 
 class FiguraStyleGANEditSweep(io.ComfyNode):
@@ -135,5 +140,7 @@ class FiguraStyleGANEditSweep(io.ComfyNode):
 
     @classmethod
     def execute(cls, stylegan, latent, edit, first, last, steps, noise_mode="const", noise_seed=0):
-        strengths = spread(first, last, steps)
-        return io.NodeOutput(strip(stylegan, check(latent), edit, strengths, noise_mode, noise_seed))
+        from . import bridge
+
+        span = first, last, steps
+        return io.NodeOutput(bridge.strip(stylegan, bridge.check(latent), edit, span, noise_mode, noise_seed))

@@ -4,7 +4,6 @@ from ...pipelines.stylegan_human.latents import BLEND_MODES
 from ...pipelines.stylegan_human.noise import NOISE_MODES
 from ..compat import advanced, io, schema
 from ..sockets import StyleGAN, Ws
-from .bridge import check, matrix, truncated, walk
 
 
 class FiguraStyleGANTruncate(io.ComfyNode):
@@ -34,7 +33,9 @@ class FiguraStyleGANTruncate(io.ComfyNode):
 
     @classmethod
     def execute(cls, stylegan, latent, psi, cutoff=0):
-        return io.NodeOutput(truncated(stylegan, check(latent), psi, cutoff))
+        from . import bridge
+
+        return io.NodeOutput(bridge.truncated(stylegan, bridge.check(latent), psi, cutoff))
 
 
 class FiguraStyleGANWalk(io.ComfyNode):
@@ -65,8 +66,10 @@ class FiguraStyleGANWalk(io.ComfyNode):
 
     @classmethod
     def execute(cls, latents, steps, mode, loop, then=None):
-        stops = [check(latents, "latents")] + ([] if then is None else [check(then, "then")])
-        return io.NodeOutput(walk(stops, steps, mode, loop))
+        from . import bridge
+
+        stops = [bridge.check(latents, "latents")] + ([] if then is None else [bridge.check(then, "then")])
+        return io.NodeOutput(bridge.walk(stops, steps, mode, loop))
 
 
 class FiguraStyleGANMixMatrix(io.ComfyNode):
@@ -99,5 +102,7 @@ class FiguraStyleGANMixMatrix(io.ComfyNode):
 
     @classmethod
     def execute(cls, stylegan, rows, columns, styles, noise_mode="const", noise_seed=0):
-        people = check(rows, "rows"), check(columns, "columns")
-        return io.NodeOutput(matrix(stylegan, *people, styles, noise_mode, noise_seed))
+        from . import bridge
+
+        people = bridge.check(rows, "rows"), bridge.check(columns, "columns")
+        return io.NodeOutput(bridge.matrix(stylegan, *people, styles, noise_mode, noise_seed))

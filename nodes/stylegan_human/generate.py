@@ -6,7 +6,6 @@ from ...pipelines.stylegan_human.latents import parse_seeds
 from ...pipelines.stylegan_human.noise import NOISE_MODES
 from ..compat import advanced, io, schema
 from ..sockets import StyleGAN, Ws
-from .bridge import check, render, sample
 
 MAX_SEED = 2**64 - 1
 
@@ -101,12 +100,16 @@ class FiguraStyleGANSampler(io.ComfyNode):
     def execute(
         cls, stylegan, seed, batch_size, truncation_psi, noise_mode, truncation_cutoff=0, latent=None
     ):
+        from . import bridge
+
         if latent is None:
-            latents = sample(stylegan, batch_seeds(seed, batch_size), truncation_psi, truncation_cutoff)
+            latents = bridge.sample(
+                stylegan, batch_seeds(seed, batch_size), truncation_psi, truncation_cutoff
+            )
         else:
-            latents = check(latent)
+            latents = bridge.check(latent)
         noise_seeds = batch_seeds(seed, len(latents.ws))
-        return io.NodeOutput(render(stylegan, latents, noise_mode, noise_seeds), latents)
+        return io.NodeOutput(bridge.render(stylegan, latents, noise_mode, noise_seeds), latents)
 
 
 class FiguraStyleGANSeedGrid(io.ComfyNode):
@@ -138,8 +141,10 @@ class FiguraStyleGANSeedGrid(io.ComfyNode):
 
     @classmethod
     def execute(cls, stylegan, seeds, truncation_psi, noise_mode, columns, labels, truncation_cutoff=0):
+        from . import bridge
+
         numbers = parse_seeds(seeds, limit=256)
-        latents = sample(stylegan, numbers, truncation_psi, truncation_cutoff)
-        images = render(stylegan, latents, noise_mode, numbers)
+        latents = bridge.sample(stylegan, numbers, truncation_psi, truncation_cutoff)
+        images = bridge.render(stylegan, latents, noise_mode, numbers)
         grid = sheet(images, [str(number) for number in numbers] if labels else [], columns)
         return io.NodeOutput(grid, images, latents)

@@ -1,11 +1,10 @@
 """Latents as values: blend, save, load."""
 
-from ...pipelines.stylegan_human.latent_file import load_latents, save_latents
 from ...pipelines.stylegan_human.latents import BLEND_MODES
 from .. import host
 from ..compat import advanced, io, schema, ui
 from ..sockets import Ws
-from .bridge import blended, check, latent_names, latent_path, save_path
+from .folders import latent_names, latent_path
 
 
 class FiguraStyleGANBlend(io.ComfyNode):
@@ -44,8 +43,10 @@ class FiguraStyleGANBlend(io.ComfyNode):
 
     @classmethod
     def execute(cls, latent_a, latent_b, factor, mode, rows="all"):
-        a, b = check(latent_a, "latent_a"), check(latent_b, "latent_b")
-        return io.NodeOutput(blended(a, b, factor, mode, rows))
+        from . import bridge
+
+        a, b = bridge.check(latent_a, "latent_a"), bridge.check(latent_b, "latent_b")
+        return io.NodeOutput(bridge.blended(a, b, factor, mode, rows))
 
 
 class FiguraStyleGANSaveLatent(io.ComfyNode):
@@ -72,9 +73,11 @@ class FiguraStyleGANSaveLatent(io.ComfyNode):
 
     @classmethod
     def execute(cls, latent, filename_prefix):
-        latents, path = check(latent), save_path(filename_prefix)
-        save_latents(path, latents)
-        return io.NodeOutput(latents, ui=ui.PreviewText(f"Saved {path.name}"))
+        from . import bridge
+
+        latents = bridge.check(latent)
+        name = bridge.save(latents, filename_prefix)
+        return io.NodeOutput(latents, ui=ui.PreviewText(f"Saved {name}"))
 
 
 class FiguraStyleGANLoadLatent(io.ComfyNode):
@@ -105,4 +108,6 @@ class FiguraStyleGANLoadLatent(io.ComfyNode):
 
     @classmethod
     def execute(cls, latent):
-        return io.NodeOutput(load_latents(latent_path(latent)))
+        from . import bridge
+
+        return io.NodeOutput(bridge.read(latent))

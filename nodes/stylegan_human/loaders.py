@@ -3,7 +3,7 @@
 from .. import host
 from ..compat import io, schema
 from ..sockets import StyleGAN
-from .bridge import DEMO, FOLDER, load
+from .folders import DEMO, FOLDER
 
 
 class FiguraStyleGANLoader(io.ComfyNode):
@@ -40,4 +40,6 @@ class FiguraStyleGANLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, network):
-        return io.NodeOutput(load(network))
+        from . import bridge
+
+        return io.NodeOutput(bridge.load(network))
