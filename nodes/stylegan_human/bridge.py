@@ -11,7 +11,7 @@ from torch import Tensor
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.images import to_image
 from ...pipelines.stylegan_human.directions import load_direction
-from ...pipelines.stylegan_human.edit import Edit, check_strength, direction_in_w, factorize, spread, sweep
+from ...pipelines.stylegan_human.edit import Edit, check_strength, direction_in_w, sefa_vector, spread, sweep
 from ...pipelines.stylegan_human.explore import mixing_matrix, path_of_ws
 from ...pipelines.stylegan_human.generate import sample_ws, synthesize
 from ...pipelines.stylegan_human.grid import sheet
@@ -79,12 +79,10 @@ def with_edit(latents: Latents, edit: Edit, strength: float) -> Latents:
 
 def sefa(patcher: ModelPatcher, number: int, rows: str) -> Edit:
     """Direction ``number`` of the network's own factorisation, strongest first."""
-    directions, _ = factorize(patcher.model.synthesis)
-    if not 0 <= number < len(directions):
-        raise FiguraInputError("direction", str(number), f"0 to {len(directions) - 1}")
+    vector = sefa_vector(patcher.model.synthesis, number)
     chosen = parse_rows(rows, patcher.model.config.num_ws)
     every = range(patcher.model.config.num_ws)
-    return direction_in_w(directions[number], every if chosen is None else chosen, f"SeFa {number}")
+    return direction_in_w(vector, every if chosen is None else chosen, f"SeFa {number}")
 
 
 def load_edit(name: str, rows: str) -> Edit:

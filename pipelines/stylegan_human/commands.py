@@ -1,10 +1,14 @@
-"""The verbs of this system on the command line: ``figura stylegan generate | info | convert``."""
+"""The verbs of this system on the command line: ``figura stylegan generate | interpolate | mix | edit | info
+| convert``.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from .explore_commands import edit, interpolate, mix
 
 
 @dataclass(frozen=True)
@@ -87,4 +91,11 @@ def convert(
     print(f"wrote {output}")
 
 
-COMMANDS: dict = {"generate": generate, "info": info, "convert": convert}
+COMMANDS: dict = {
+    "generate": generate,
+    "interpolate": interpolate,
+    "mix": mix,
+    "edit": edit,
+    "info": info,
+    "convert": convert,
+}

@@ -81,6 +81,14 @@ def factorize(synthesis: Synthesis) -> tuple[Tensor, Tensor]:
     return (vectors * largest.sign()).float(), values.float()
 
 
+def sefa_vector(synthesis: Synthesis, number: int) -> Tensor:
+    """Direction ``number`` [w_dim] of ``factorize``, strongest first."""
+    directions, _ = factorize(synthesis)
+    if not 0 <= number < len(directions):
+        raise FiguraInputError("direction", str(number), f"0 to {len(directions) - 1}")
+    return directions[number]
+
+
 def _style_weight(synthesis: Synthesis, layer: str) -> Tensor:
     module = synthesis.get_submodule(layer)
     return (module.style if hasattr(module, "style") else module.affine).weight  # type: ignore[union-attr, return-value]
@@ -172,3 +180,11 @@ def spread(first: float, last: float, steps: int) -> list[float]:
     if steps < 1:
         raise FiguraInputError("steps", str(steps), "1 or more")
     return [check_strength(first + (last - first) * i / max(steps - 1, 1)) for i in range(steps)]
+
+
+def parse_strengths(text: str) -> list[float]:
+    """Read strengths such as ``-5,0,5``."""
+    try:
+        return [check_strength(float(word)) for word in text.split(",")]
+    except ValueError as error:
+        raise FiguraInputError("strengths", f"'{text}'", "numbers such as -5,0,5") from error

@@ -82,3 +82,56 @@ def test_sheet_places_pictures_and_labels():
     assert labelled.shape[1] == plain.shape[1] + 2 * 14
     strip = labelled[0, 34:48, 2:18]
     assert strip.min() < 0.5 < strip.max(), "black on white"
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_interpolate(network, tmp_path, monkeypatch, kind):
+    pytest.importorskip("av")
+    run(
+        monkeypatch, "interpolate", "--network", network, "--seeds", "3,4", "--num-interps", "5",
+        "--format", kind, "--outdir", tmp_path,
+    )  # fmt: skip
+    import av
+
+    with av.open(str(tmp_path / f"3-4.{kind}")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 5 and frames[0].shape == (64, 32, 3)
+    generator = load_generator(network)
+    first = to_uint8(synthesize(generator, sample_ws(generator, [4], 0.8)))[0]
+    # Lossy formats: the mean error says it is that picture, not another seed's.
+    assert np.abs(frames[0].astype(int) - first).mean() < 25
+
+
+def test_mix(network, tmp_path, monkeypatch):
+    words = "--rows 1,2 --cols 3-5 --styles 0-3".split()
+    run(monkeypatch, "mix", "--network", network, *words, "--outdir", tmp_path)
+    assert Image.open(tmp_path / "grid.png").size == (4 * 32, 3 * 64)
+    assert len(list(tmp_path.glob("*-*.png"))) == 6
+
+
+def test_edit(network, tmp_path, monkeypatch):
+    run(monkeypatch, "edit", "--network", network, "--seeds", "1", "--strengths=-3,0,3", "--outdir", tmp_path)
+    strip = np.asarray(Image.open(tmp_path / "sefa0_seed0001.png"))
+    assert strip.shape == (64, 96, 3)
+    assert not np.array_equal(strip[:, :32], strip[:, 32:64])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("interpolate", "--seeds", "1"),
+        ("interpolate", "--seeds", "1,2", "--num-interps", "0"),
+        ("interpolate", "--seeds", "1,2", "--fps", "0"),
+        ("mix", "--rows", "1", "--cols", "2", "--styles", "99"),
+        ("edit", "--seeds", "1", "--strengths", "much"),
+        ("edit", "--seeds", "1", "--sefa", "4000"),
+        ("edit", "--seeds", "1", "--direction", "nowhere.pt"),
+    ],
+)
+def test_mistakes_in_exploring_end_with_a_sentence(words, network, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, *words, "--network", network)
+    assert end.value.code == 2
+    assert "figura:" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
