@@ -194,7 +194,7 @@ def build_unet(state: StateDict, config: Mapping[str, Any], what: str) -> nn.Mod
     if not ldm.is_diffusers_unet(state):
         state = ldm.unet_to_diffusers(state, ldm.unet_config_from_diffusers(dict(config)))
     known = {key: value for key, value in config.items() if not key.startswith("_")}
-    with torch.device("meta"):
+    with ldm.told_config(), torch.device("meta"):
         unet = UNet2DConditionModel.from_config(known)
     return _fill(unet, state, what)
 

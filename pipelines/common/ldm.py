@@ -4,7 +4,8 @@ Only names, shapes and configurations; no model is built here. ``unet_config`` m
 description of a UNet: ``model_channels``, ``channel_mult``, ``num_res_blocks``, transformer depths and heads.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .errors import FiguraWeightsError
@@ -53,7 +54,35 @@ def is_diffusers_unet(names: Iterable[str]) -> bool:
 
 def unet_config_from_diffusers(config: dict[str, Any]) -> UNetConfig:
     """Describe the UNet of a diffusers ``config.json`` as LDM does, or raise FiguraWeightsError."""
-    _check_plain(config)
+    with told_config():
+        _check_plain(config)
+        return _from_diffusers(config)
+
+
+@contextmanager
+def told_config() -> Iterator[None]:
+    """Turn what a broken config.json does to code that reads it into a FiguraWeightsError."""
+    try:
+        yield
+    except FiguraWeightsError:
+        raise
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        raise FiguraWeightsError(
+            "config.json", f"values that make no network ({type(error).__name__}: {error})",
+            "the configuration of a diffusers UNet2DConditionModel",
+            "Take the config.json that lies beside the weights in the same repository.",
+        ) from error  # fmt: skip
+
+
+def _from_diffusers(config: dict[str, Any]) -> UNetConfig:
     widths = list(config["block_out_channels"])
     levels = len(widths)
     res = _per_level(config.get("layers_per_block", 2), levels)
@@ -110,12 +139,42 @@ def _check_plain(config: dict[str, Any]) -> None:
     for key, allowed in wanted.items():
         if config.get(key, allowed[0]) not in allowed:
             raise FiguraWeightsError("config.json", f"{key} = {config[key]!r}", f"{allowed[0]!r}")
+    _check_limits(config)
     first = config["block_out_channels"][0]
     if first % 32 or any(width % first for width in config["block_out_channels"]):
         raise FiguraWeightsError(
             "config.json", f"block_out_channels {list(config['block_out_channels'])}",
             "multiples of 32 that are multiples of the first",
         )  # fmt: skip
+
+
+_LISTS = {
+    "block_out_channels", "layers_per_block", "transformer_layers_per_block", "attention_head_dim",
+    "num_attention_heads",
+}  # fmt: skip
+
+
+def _check_limits(config: dict[str, Any]) -> None:
+    """Refuse sizes that no released network comes near, before anything is built."""
+    limits = {
+        "block_out_channels": (1, 8192), "layers_per_block": (1, 16), "transformer_layers_per_block": (1, 64),
+        "in_channels": (1, 64), "out_channels": (1, 64), "cross_attention_dim": (1, 16384),
+        "attention_head_dim": (1, 1024), "num_attention_heads": (1, 1024),
+        "addition_time_embed_dim": (2, 4096), "projection_class_embeddings_input_dim": (1, 65536),
+    }  # fmt: skip
+    for key, (low, high) in limits.items():
+        values = config.get(key)
+        listed = isinstance(values, (list, tuple)) and key in _LISTS and len(values) > 0
+        for value in values if listed and values else [values]:
+            whole = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+            if values is not None and not whole:
+                raise FiguraWeightsError(
+                    "config.json", f"{key} = {values!r}", f"whole numbers {low} to {high}"
+                )
+    if not 1 <= len(config["block_out_channels"]) <= 8:
+        raise FiguraWeightsError(
+            "config.json", f"{len(config['block_out_channels'])} levels", "1 to 8 levels"
+        )
 
 
 def _per_level(value: int | list[int] | tuple[int, ...], levels: int) -> list[int]:

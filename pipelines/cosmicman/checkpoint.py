@@ -56,6 +56,7 @@ def open_unet(path: Path, variant: str = "auto") -> CosmicManUNet:
     config = strip_suffix(read_config((path if path.is_dir() else path.parent) / "config.json"))
     if prefix or "block_out_channels" not in config:
         config = _config_from(header, prefix, path.name)
+    ldm.unet_config_from_diffusers(config)  # tells a broken config.json before gigabytes are read
     found = _variant(config, path.name)
     if variant not in ("auto", found):
         raise FiguraWeightsError(
