@@ -25,13 +25,21 @@ class Record:
 
 
 def compare(
-    name: str, ours: Callable[[], object], other: Callable[[], object], other_is: str, repeats: int = 3
+    name: str,
+    ours: Callable[[], object],
+    other: Callable[[], object],
+    other_is: str,
+    repeats: int = 3,
+    warm: bool = False,
 ):
     """Return a Record of CPU seconds: medians of ``repeats`` turns, taken alternately after one warm-up.
 
+    ``warm``: both sides have run once already.
+
     CPU seconds of one thread, not wall time: on a shared machine only they can be compared.
     """
-    ours(), other()
+    if not warm:
+        ours(), other()
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for work, seconds in zip((ours, other), times, strict=True):
