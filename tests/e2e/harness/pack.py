@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = "ComfyUI-Figura"  # what `git clone` makes of the repository's name; the dash is the hard case
 NOT_FOR_USERS = {"tests", "benchmarks", ".ci"}  # as left out of the registry archive
+SAME = {"opencv-python": "opencv-python-headless"}  # one package under two names: the tests need no windows
 SUFFIXES = {".py", ".json", ".jpg", ".png", ".js", ".md", ".toml", ".txt", ".safetensors", ".npz", ".pkl"}
 
 
@@ -40,7 +41,8 @@ def link_requirements(python: Path, target: Path) -> list[str]:
     """
     target.mkdir(parents=True, exist_ok=True)
     wanted = _closure((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
-    missing = [name for name in wanted if name not in _installed(python)]
+    present = _installed(python)
+    missing = [name for name in wanted if not {name, SAME.get(name)} & present]
     return [name for name in missing if _link(name, target)]
 
 
@@ -71,16 +73,23 @@ def _installed(python: Path) -> set[str]:
 
 def _link(name: str, target: Path) -> bool:
     """Link the top-level folders and files of distribution ``name``; False where the tests lack it too."""
-    try:
-        distribution = importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
+    names = [known for known in (name, SAME.get(name)) if known and _has(known)]
+    if not names:
         return False
+    distribution = importlib.metadata.distribution(names[0])
     tops = {file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")}
     for top in tops:
         source = Path(str(distribution.locate_file(top)))
         if source.exists() and not (target / top).exists():
             _link_or_copy(source, target / top)
     return True
+
+
+def _has(name: str) -> bool:
+    try:
+        return bool(importlib.metadata.distribution(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _link_or_copy(source: Path, link: Path) -> None:
