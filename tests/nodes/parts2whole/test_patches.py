@@ -409,7 +409,7 @@ def test_controlnet_residuals_are_independent(loaded, applied):
     """A control that adds residuals (as ControlNet does) changes the picture with references on."""
 
     class Control:
-        previous_controlnet, extra_hooks, strength = None, None, 1.0
+        previous_controlnet, extra_hooks, strength, multigpu_clones = None, None, 1.0, {}
 
         def __init__(self, size):
             self.size = size
