@@ -24,8 +24,8 @@ class FiguraHumanSDApplySkeleton(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The VAE of HumanSD Loader."),
                 io.Image.Input(
                     "skeleton",
-                    tooltip="From Figura Draw Pose in HumanSD's colours, at the size of the picture to paint; "
-                    "sides are rounded to multiples of 64. A batch gives one picture for each skeleton.",
+                    tooltip="From Figura Draw Pose in HumanSD's colours, at the size of the picture; "
+                    "sides become multiples of 64. A batch gives one picture for each skeleton.",
                 ),
                 io.Float.Input(
                     "strength", default=1.0, min=0.0, max=MAX_STRENGTH, step=0.05,

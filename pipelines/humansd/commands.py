@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
 
 from .configs import ConvertConfig, GenerateConfig, SkeletonConfig, WidenConfig
 
 
-def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
+def generate(config: Annotated[OmitArgPrefixes[GenerateConfig], arg(name="")]) -> None:
     """Paint people in given poses: from a pose file, a photograph, a drawn skeleton, or a folder of them."""
     from ..common.progress import console
     from . import generate as pictures
@@ -16,7 +16,7 @@ def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
         print(path)
 
 
-def skeleton(config: Annotated[SkeletonConfig, arg(name="")]) -> None:
+def skeleton(config: Annotated[OmitArgPrefixes[SkeletonConfig], arg(name="")]) -> None:
     """Draw the skeletons of a folder of photographs or pose files, and save their poses."""
     from .poses import draw_all
 

@@ -41,7 +41,7 @@ class SampleConfig:
 class EstimatorConfig:
     """What finds people in photographs; not needed for pose files."""
 
-    weights: Path | None = None
+    estimator: Path | None = None
     """A ViTPose folder, higherhrnet_w48_coco_512x512_udp.pth, an mmpose .pth or an rtmlib .onnx."""
     backend: Literal["auto", "vitpose", "higherhrnet", "mmpose", "rtmlib"] = "auto"
     """auto tells it from the file."""
@@ -86,7 +86,7 @@ class GenerateConfig:
     detection_thresh: float = 0.05
     """Joints and people with a lower score are not drawn."""
     sample: SampleConfig = SampleConfig()
-    estimator: EstimatorConfig = EstimatorConfig()
+    pose_from: EstimatorConfig = EstimatorConfig()
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
@@ -103,7 +103,7 @@ class SkeletonConfig:
     """Folder for <name>.png (the skeleton) and <name>.npz (the pose)."""
     detection_thresh: float = 0.05
     """Joints and people with a lower score are not drawn."""
-    estimator: EstimatorConfig = EstimatorConfig()
+    pose_from: EstimatorConfig = EstimatorConfig()
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
 

@@ -40,7 +40,7 @@ def _poses(config: GenerateConfig) -> Iterator[tuple[str, Pose]]:
     elif config.pose_file is not None:
         yield from poses_of_files(config.pose_file)
     elif config.image is not None:
-        yield from poses_of_pictures(config.image, config.estimator, config.device)
+        yield from poses_of_pictures(config.image, config.pose_from, config.device)
 
 
 def files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -71,12 +71,12 @@ def poses_of_pictures(
     from ..pose.estimators.load import load_estimator, load_person_detector
 
     pictures = files(path, PICTURE_SUFFIXES, "image")
-    if config.weights is None:
+    if config.estimator is None:
         raise FiguraInputError(
-            "estimator", "none", "weights of a pose estimator", "Give --estimator.weights, or a --pose-file."
+            "estimator", "none", "weights of a pose estimator", "Give --estimator, or a --pose-file."
         )
     place = find_device(device)
-    estimator = load_estimator(config.backend, config.weights, config.mmpose_config, str(place))
+    estimator = load_estimator(config.backend, config.estimator, config.mmpose_config, str(place))
     detector = load_person_detector(config.detector) if config.detector else None
     for module in [*estimator.modules, *(detector.modules if detector else [])]:
         module.to(place)
@@ -94,7 +94,7 @@ def draw_all(config: SkeletonConfig) -> Iterator[Path]:
     if any(suffix in POSE_SUFFIXES for suffix in suffixes):
         found = poses_of_files(source)
     else:
-        found = poses_of_pictures(source, config.estimator, config.device)
+        found = poses_of_pictures(source, config.pose_from, config.device)
     for name, pose in found:
         pose = fit_to(pose, canvas_for(pose.size), "stretch")
         picture = config.save_path / f"{name}.png"
