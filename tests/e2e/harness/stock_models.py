@@ -80,19 +80,21 @@ def lora(path: Path) -> None:
 
 
 def upscaler(path: Path) -> None:
-    """A Real-ESRGAN x4 network of one block and 8 channels."""
+    """A Real-ESRGAN x4 network of one block that copies pixels, so that what is in a picture stays there."""
     grow, feat = 32, 8  # ESRGAN grows by 32 always
     shapes = {"conv_first": (feat, 3), "conv_body": (feat, feat), "conv_last": (3, feat)}
     shapes |= {name: (feat, feat) for name in ("conv_up1", "conv_up2", "conv_hr")}
     for rdb in (1, 2, 3):
         for i in range(1, 6):
-            width = feat if i == 5 else grow
-            shapes[f"body.0.rdb{rdb}.conv{i}"] = (width, feat + (i - 1) * grow)
+            shapes[f"body.0.rdb{rdb}.conv{i}"] = (feat if i == 5 else grow, feat + (i - 1) * grow)
     tensors = {}
     for name, (out, into) in shapes.items():
-        tensors[f"{name}.weight"] = torch.empty(out, into, 3, 3, device="meta")
-        tensors[f"{name}.bias"] = torch.empty(out, device="meta")
-    _save(_filled(tensors, "", 5, torch.float32), path)
+        tensors[f"{name}.weight"] = torch.zeros(out, into, 3, 3)
+        tensors[f"{name}.bias"] = torch.zeros(out)
+        if not name.startswith(("body", "conv_body")):
+            for colour in range(3):
+                tensors[f"{name}.weight"][colour, colour, 1, 1] = 1.0
+    _save(tensors, path)
 
 
 LOADERS = [
