@@ -37,13 +37,14 @@ def default_groups(nodes: dict[str, Node]) -> dict[str, list[str]]:
     """Group by what a node does: loads, prepares, samples, or comes after sampling."""
     groups: dict[str, list[str]] = {MODELS: [], INPUTS: [], SAMPLING: [], RESULTS: []}
     after: set[str] = set()
+    read = {source for node in nodes.values() for source in node.sources}
     deep = depths(nodes)
     for node_id in sorted(nodes, key=lambda n: (deep[n], int(n))):
         node = nodes[node_id]
         samples = any(slot.name == "steps" for slot in node.slots)
         if samples:
             role = SAMPLING
-        elif node.info.get("output_node") or after & set(node.sources):
+        elif after & set(node.sources) or (node.info.get("output_node") and node_id not in read):
             role = RESULTS
         elif "Loader" in node.type or "loaders" in node.info.get("category", ""):
             role = MODELS
