@@ -72,7 +72,8 @@ def main() -> None:
         if not watching:
             return
         writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-        if event in FORBIDDEN or (writes and "__pycache__" not in str(arguments[0])):
+        bytecode = "__pycache__" in str(arguments[0]) or str(sys.pycache_prefix) in str(arguments[0])
+        if (event in FORBIDDEN or writes) and not bytecode and not isinstance(arguments[0], int):
             seen.append(f"{event} {arguments[0]}")
 
     sys.addaudithook(watch)

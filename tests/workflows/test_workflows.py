@@ -54,7 +54,7 @@ def test_ui_form_is_the_api_form(name, object_info):
 def widget_inputs(node: dict, info: dict) -> dict:
     """Widget values by name; fails when their number is not what the page expects."""
     values = iter(node["widgets_values"])
-    named = {}
+    named, uploads = {}, False
     for group in ("required", "optional"):
         for name, spec in info["input"].get(group, {}).items():
             kind, options = spec[0], (spec[1] if len(spec) > 1 else {})
@@ -64,8 +64,8 @@ def widget_inputs(node: dict, info: dict) -> dict:
             named[name] = next(values)
             if kind == "INT" and (name in graphs.SEEDS or options.get("control_after_generate")):
                 assert next(values) in ("fixed", "increment", "decrement", "randomize")
-            if any(options.get(key) for key in ("image_upload", "video_upload", "audio_upload")):
-                assert next(values) == "image"
+            uploads |= any(options.get(key) for key in ("image_upload", "video_upload", "audio_upload"))
+        assert not uploads or group != "required" or next(values) == "image"  # the button, after all others
     assert list(values) == [], f"{node['type']} has more widget values than widgets"
     return named
 

@@ -37,6 +37,7 @@ class Run:
     events: list[tuple[str, dict]] = field(default_factory=list)
     previews: list[tuple[str, Image.Image]] = field(default_factory=list)
     outputs: dict[str, dict] = field(default_factory=dict)
+    node_errors: dict[str, dict] = field(default_factory=dict)  # of outputs that were left out
     seconds: float = 0.0
 
     def named(self, kind: str) -> list[dict]:
@@ -112,9 +113,10 @@ class Client:
             flags = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
             channel.send(json.dumps(flags))
             begin = time.monotonic()
-            prompt_id = self._queue(graph, client_id)
+            answer = self._queue(graph, client_id)
+            prompt_id = answer["prompt_id"]
             run = self._follow(channel, prompt_id, on_progress, begin + limit)
-            run.seconds = time.monotonic() - begin
+            run.seconds, run.node_errors = time.monotonic() - begin, answer["node_errors"]
         finally:
             channel.close()
         run.outputs = self._history(prompt_id)["outputs"]
@@ -131,9 +133,9 @@ class Client:
         """One output picture as uint8 [H, W, C]."""
         return np.asarray(Image.open(io.BytesIO(self.view(file))).convert("RGB"))
 
-    def _queue(self, graph: Graph, client_id: str) -> str:
+    def _queue(self, graph: Graph, client_id: str) -> dict:
         try:
-            return json.loads(self.post("/prompt", {"prompt": graph, "client_id": client_id}))["prompt_id"]
+            return json.loads(self.post("/prompt", {"prompt": graph, "client_id": client_id}))
         except urllib.error.HTTPError as error:
             if error.code == 400:
                 raise Refused(json.load(error)) from None

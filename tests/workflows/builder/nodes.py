@@ -79,9 +79,7 @@ class Node:
             values.append(slot.value)
             if slot.has_control:
                 values.append(controls.get(f"{self.id}.{slot.name}", "randomize"))
-            if slot.has_upload:
-                values.append("image")
-        return values
+        return values + ["image"] * any(slot.has_upload for slot in self.widgets)  # the button comes last
 
     def size(self) -> tuple[int, int]:
         """Width and height (without the title bar) that hold all sockets, widgets and a picture."""
