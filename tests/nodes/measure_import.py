@@ -69,12 +69,11 @@ def main() -> None:
     watching = True
 
     def watch(event: str, arguments: tuple) -> None:
-        if not watching:
-            return
         writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-        bytecode = "__pycache__" in str(arguments[0]) or str(sys.pycache_prefix) in str(arguments[0])
-        if (event in FORBIDDEN or writes) and not bytecode and not isinstance(arguments[0], int):
-            seen.append(f"{event} {arguments[0]}")
+        if watching and (event in FORBIDDEN or writes):
+            path = str(arguments[0])  # bytecode is Python's own business; it opens a number a second time
+            if not path.isdigit() and "__pycache__" not in path and str(sys.pycache_prefix) not in path:
+                seen.append(f"{event} {path}")
 
     sys.addaudithook(watch)
     gc.collect()
