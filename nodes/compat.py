@@ -4,11 +4,14 @@ Every node file takes ``io`` and ``ui`` from here and builds its schema with ``s
 """
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import fields
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "advanced", "io", "schema", "ui"]
+from ..pipelines.common.errors import FiguraInputError
+
+__all__ = ["ComfyExtension", "advanced", "io", "one_of", "schema", "ui"]
 
 _SCHEMA_FIELDS = {field.name for field in fields(io.Schema)}
 
@@ -23,3 +26,10 @@ def advanced(input_type, *args, **arguments):
     known = inspect.signature(input_type.Input.__init__).parameters
     extra = {"advanced": True} if "advanced" in known else {}
     return input_type.Input(*args, **arguments, **extra)
+
+
+def one_of(what: str, value: str, choices: Iterable[str]) -> str:
+    """The value of a combo if it is one of its choices: ComfyUI 0.3.64 lets any word through to the node."""
+    if value not in choices:
+        raise FiguraInputError(what, f"'{value}'", "one of " + ", ".join(choices))
+    return value

@@ -5,7 +5,7 @@ from ...pipelines.pose.limbs import Proportions, blend, retarget
 from ...pipelines.pose.openpose import from_frames, to_frames
 from ...pipelines.pose.series import merged, paired, proportions_for
 from ...pipelines.pose.transform import ORDERS, mirror, pick_people, transform
-from ..compat import advanced, io, schema
+from ..compat import advanced, io, one_of, schema
 from ..sockets import PoseKeypoint
 
 MAX_SIDE = 16384
@@ -17,6 +17,9 @@ def _pose(name: str = "pose", tooltip: str = "From a Figura pose node or another
 
 def _result(tooltip: str):
     return [PoseKeypoint.Output(display_name="pose", tooltip=tooltip)]
+
+
+ABOUT = ("canvas", "each person")
 
 
 class FiguraPoseFitCanvas(io.ComfyNode):
@@ -85,7 +88,7 @@ class FiguraPoseTransform(io.ComfyNode):
                                  tooltip="Flip left to right. Left and right limbs are swapped with it, so "
                                          "that "
                                  "the person still faces the same way."),
-                io.Combo.Input("about", options=["canvas", "each person"], default="canvas",
+                io.Combo.Input("about", options=list(ABOUT), default="canvas",
                                tooltip="The middle that scaling and turning keep in place."),
                 advanced(io.Boolean, "swap_left_right", default=True, optional=True,
                          tooltip="When mirroring, also swap left and right limbs. Off: only the drawing "
@@ -100,7 +103,7 @@ class FiguraPoseTransform(io.ComfyNode):
         poses = from_frames(pose)
         if mirror:
             poses = [_mirrored(one, swap_left_right) for one in poses]
-        each = about == "each person"
+        each = one_of("about", about, ABOUT) == "each person"
         return io.NodeOutput(to_frames([transform(one, scale, degrees, x, y, each) for one in poses]))
 
 
