@@ -1,12 +1,15 @@
 """HumanSD's cost of a step beside plain SD2.1, ControlNet and T2I-Adapter: full sizes, random weights."""
 
+import statistics
+import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from .measure import Record, compare, record
+from .measure import Record, record
 
-PLAIN = "plain SD2.1"
+PLAIN, CONTROLNET, ADAPTER = "plain SD2.1", "SD2.1 + ControlNet", "SD2.1 + T2I-Adapter"
 SD21: dict[str, Any] = {
     "block_out_channels": (320, 640, 1280, 1280),
     "layers_per_block": 2,
@@ -76,9 +79,24 @@ def steps(networks: dict[str, Any], side: int, suffix: str, repeats: int) -> lis
     def adapted():
         return plain(x, t, text, down_intrablock_additional_residuals=list(features)).sample
 
-    ways = {
-        "step": (lambda: plain(x, t, text).sample, PLAIN),
-        "step_controlnet": (controlled, "SD2.1 + ControlNet"),
-        "step_t2i_adapter": (adapted, "SD2.1 + T2I-Adapter"),
-    }
-    return [compare(name + suffix, humansd, way, title, repeats) for name, (way, title) in ways.items()]
+    def without():
+        return plain(x, t, text).sample
+
+    seconds = turns({"ours": humansd, PLAIN: without, CONTROLNET: controlled, ADAPTER: adapted}, repeats)
+    names = {"step": PLAIN, "step_controlnet": CONTROLNET, "step_t2i_adapter": ADAPTER}
+    return [
+        record(name + suffix, seconds["ours"], seconds[other], other, "CPU s")
+        for name, other in names.items()
+    ]
+
+
+def turns(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median CPU seconds of each way, all taken in turn ``repeats`` times after one warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 1):
+        for name, work in ways.items():
+            start = time.process_time()
+            work()
+            if turn:
+                seconds[name].append(time.process_time() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}

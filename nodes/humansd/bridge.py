@@ -22,7 +22,7 @@ from ...pipelines.humansd import conditioning, ddim
 from ...pipelines.humansd.canvas import on_canvas
 from ...pipelines.humansd.checkpoint import Checkpoint
 from ...pipelines.humansd.conditioning import Segment, SkeletonLatents
-from ...pipelines.humansd.configs import LATENT_CHANNELS
+from ...pipelines.humansd.defaults import LATENT_CHANNELS
 from .. import native
 
 log = logging.getLogger(__name__)

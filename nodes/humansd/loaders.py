@@ -7,7 +7,7 @@ import folder_paths
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.humansd import checkpoint
 from .. import host, native
-from ..compat import advanced, io, schema
+from ..compat import advanced, io, one_of, schema
 from . import bridge
 
 FOLDER = "folder: "  # before the names of diffusers folders in the combo
@@ -51,7 +51,7 @@ class FiguraHumanSDLoader(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint, weight_dtype="auto") -> io.NodeOutput:
         """Read, check and build."""
-        dtype = check_dtype(weight_dtype)
+        dtype = native.DTYPES[one_of("weight_dtype", weight_dtype, native.DTYPES)]
         return io.NodeOutput(*bridge.load(read(checkpoint), dtype))
 
 
@@ -123,10 +123,3 @@ def read(name: str) -> checkpoint.Checkpoint:
 def widened(name: str) -> checkpoint.Checkpoint:
     """Read and widen the plain SD2.1 that a combo names."""
     return checkpoint.widened(host.model_path("checkpoints", name))
-
-
-def check_dtype(name: str):
-    """The torch type of a combo's word."""
-    if name not in native.DTYPES:
-        raise FiguraInputError("weight_dtype", repr(name), f"one of {', '.join(native.DTYPES)}")
-    return native.DTYPES[name]

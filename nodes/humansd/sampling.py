@@ -1,12 +1,11 @@
 """HumanSD in one node: prompt and skeleton in, picture out, with the released defaults."""
 
-from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.seeds import MAX_SEED
 from ...pipelines.humansd import ddim
 from ...pipelines.humansd.conditioning import MAX_STRENGTH, segments, with_added
-from ...pipelines.humansd.configs import ADDED_PROMPT, GUIDANCE, NEGATIVE_PROMPT, SCHEDULES, STEPS
+from ...pipelines.humansd.defaults import ADDED_PROMPT, GUIDANCE, NEGATIVE_PROMPT, SCHEDULES, STEPS
 from .. import host
-from ..compat import advanced, io, schema
+from ..compat import advanced, io, one_of, schema
 from . import bridge
 
 
@@ -83,7 +82,7 @@ class FiguraHumanSDSampler(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         """Encode prompts and skeleton, sample, decode."""
         bridge.require_model(model)
-        plan = ddim.plan(steps, strength, check_schedule(schedule) == "legacy_49")
+        plan = ddim.plan(steps, strength, one_of("schedule", schedule, SCHEDULES) == "legacy_49")
         parts = segments(0.0, 1.0)
         latents = bridge.encode_skeleton(vae, skeleton, pose_strength, parts)
         start = bridge.encode_start(vae, image, latents) if image is not None and strength < 1 else None
@@ -93,10 +92,3 @@ class FiguraHumanSDSampler(io.ComfyNode):
         shape = bridge.empty_latent(latents, batch_size)["samples"].shape
         painted = bridge.sample(model, *conds, shape, seed, cfg, plan, start)
         return io.NodeOutput(host.result(vae.decode(painted["samples"])), painted)
-
-
-def check_schedule(schedule: str) -> str:
-    """Old ComfyUI does not check choices."""
-    if schedule not in SCHEDULES:
-        raise FiguraInputError("schedule", repr(schedule), f"one of {', '.join(SCHEDULES)}")
-    return schedule

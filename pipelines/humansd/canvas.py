@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..common.errors import FiguraInputError
 from ..common.images import check_image
-from .configs import MULTIPLE
+from .defaults import MULTIPLE
 
 LARGEST = 4096  # per side; far above anything SD2.1 was trained for
 

@@ -1,22 +1,12 @@
-"""Settings of HumanSD: the published defaults, and what the commands take. No torch here."""
+"""What HumanSD's commands take. No torch here."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-ADDED_PROMPT = "detailed background, best quality, extremely detailed"
-NEGATIVE_PROMPT = (
-    "longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits, cropped, "
-    "worst quality, low quality"
-)
-STEPS = 50
-GUIDANCE = 10.0
-SIZE = 512  # the short side HumanSD was trained at
-MULTIPLE = 64  # sides of a canvas are multiples of this
-LATENT_SCALE = 0.18215
-LATENT_CHANNELS = 4
+from .defaults import ADDED_PROMPT, GUIDANCE, NEGATIVE_PROMPT, STEPS
+
 Schedule = Literal["full", "legacy_49"]
-SCHEDULES = ("full", "legacy_49")
 
 
 @dataclass(frozen=True)

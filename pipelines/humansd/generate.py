@@ -17,7 +17,8 @@ from . import ddim, vae
 from .canvas import on_canvas
 from .checkpoint import require_model
 from .conditioning import check_prompts, encode_skeleton, repeat_rows, with_added
-from .configs import LATENT_CHANNELS, GenerateConfig, SampleConfig
+from .configs import GenerateConfig, SampleConfig
+from .defaults import LATENT_CHANNELS
 from .model import HumanSD, encode_prompts, load, predictor
 from .poses import drawn_poses
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..common import base_model, ldm
 from ..common.errors import FiguraWeightsError
 from ..common.ldm import StateDict, UNetConfig
-from .configs import LATENT_CHANNELS
+from .defaults import LATENT_CHANNELS
 
 FIRST_CONV = "input_blocks.0.0.weight"
 CHANNELS = 2 * LATENT_CHANNELS

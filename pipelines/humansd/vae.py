@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .configs import LATENT_SCALE
+from .defaults import LATENT_SCALE
 
 
 def encode(vae: Any, pixels: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from comfyui_figura.pipelines.common.ldm import strip_prefix
 from comfyui_figura.pipelines.common.weights import load_state_dict
 from comfyui_figura.pipelines.humansd import ddim
 from comfyui_figura.pipelines.humansd.checkpoint import Checkpoint
-from comfyui_figura.pipelines.humansd.configs import LATENT_SCALE
+from comfyui_figura.pipelines.humansd.defaults import LATENT_SCALE
 from comfyui_figura.pipelines.humansd.unet import unet_config
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "humansd"

@@ -15,7 +15,8 @@ from comfyui_figura.nodes.humansd.sampling import FiguraHumanSDSampler
 from comfyui_figura.pipelines.common.seeds import batch_seeds, noise
 from comfyui_figura.pipelines.demo import humansd as demo
 from comfyui_figura.pipelines.humansd import ddim, generate, model
-from comfyui_figura.pipelines.humansd.configs import LATENT_SCALE, SampleConfig
+from comfyui_figura.pipelines.humansd.configs import SampleConfig
+from comfyui_figura.pipelines.humansd.defaults import LATENT_SCALE
 
 STEPS, SCALE, SEED = 5, 4.0, 11
 RELATIVE = 1e-4  # of the largest value: fp32 sums in another order, over all steps

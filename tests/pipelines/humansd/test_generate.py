@@ -11,14 +11,13 @@ from comfyui_figura.pipelines.demo import humansd as demo
 from comfyui_figura.pipelines.humansd import checkpoint, generate, model
 from comfyui_figura.pipelines.humansd.commands import COMMANDS
 from comfyui_figura.pipelines.humansd.configs import (
-    ADDED_PROMPT,
-    NEGATIVE_PROMPT,
     ConvertConfig,
     GenerateConfig,
     SampleConfig,
     SkeletonConfig,
     WidenConfig,
 )
+from comfyui_figura.pipelines.humansd.defaults import ADDED_PROMPT, NEGATIVE_PROMPT
 from comfyui_figura.pipelines.humansd.poses import draw_all
 from comfyui_figura.pipelines.humansd.skeleton import draw_skeleton
 from comfyui_figura.pipelines.pose.files import load_pose, save_poses
