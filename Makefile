@@ -4,6 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 VENV_MMPOSE := .venv-mmpose
 
+# tiny networks run faster on one thread, and threads that wait in a spin would fight over busy cores
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test test-mmpose e2e bench lint lock nodes workflows
 demo: $(VENV)/ready
 	$(RUN) -m pipelines demo

@@ -17,11 +17,16 @@ from harness.client import Client  # noqa: E402
 from harness.session import serving  # noqa: E402
 
 
-def run(name: str, client: Client, out: Path) -> dict:
-    """Run one workflow and save the last picture it made. RuntimeError tells why one failed."""
+def run(name: str, client: Client, out: Path) -> dict | None:
+    """Run one workflow and save the last picture it made; None for one that makes none.
+
+    RuntimeError tells why one failed.
+    """
     done = client.run(graphs.light(name))
     if done.end != "execution_success":
         raise RuntimeError(f"workflow {name}: {done.error.get('exception_message', done.end)}")
+    if not done.files():
+        return None
     _, file = done.files()[-1]
     picture = out / f"workflow_{name}{Path(file['filename']).suffix}"
     picture.write_bytes(client.view(file))
@@ -36,7 +41,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as base, serving(found, Path(base)) as server:
         for name in graphs.names():
-            print(json.dumps(run(name, Client(server.url), out)), flush=True)
+            if made := run(name, Client(server.url), out):
+                print(json.dumps(made), flush=True)
 
 
 if __name__ == "__main__":
