@@ -6,21 +6,25 @@ import pytest
 from harness import graphs
 
 WORKFLOWS, PASSES = 10, 3  # thirty prompts
-GROWTH = 0.10  # of the memory after the first pass; allocators keep some, a leaked model would be more
+GROWTH = 0.03  # of the memory after the first pass: a leaked picture of each prompt would be more
+STOCK = "CheckpointLoaderSimple"  # its 250 MB text encoder leaves holes in the heap, 120 MB at times
 
 
 @pytest.mark.skipif(not graphs.names(), reason="no workflows yet")
 def test_memory_stays_and_results_repeat(comfy_server, client):
-    names = graphs.names()
-    names = names[:: max(1, len(names) // WORKFLOWS)][:WORKFLOWS]  # spread over all systems
+    names = [name for name in graphs.names() if STOCK not in kinds(name)]
+    names = [names[i * len(names) // WORKFLOWS] for i in range(WORKFLOWS)]  # spread over all systems
     first = {name: digest(client, name) for name in names}
     before = comfy_server.resident_bytes()
-    for _ in range(1, PASSES):
-        for name in names:
-            assert digest(client, name) == first[name], name
+    for name in names * (PASSES - 1):
+        assert digest(client, name) == first[name], name
     if before is None:
         pytest.skip("this system does not tell a process's memory")
     assert comfy_server.resident_bytes() <= before * (1 + GROWTH)
+
+
+def kinds(name: str) -> set[str]:
+    return {node["class_type"] for node in graphs.load(name).values()}
 
 
 def digest(client, name: str) -> str:
