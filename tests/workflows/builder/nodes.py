@@ -8,6 +8,7 @@ SEEDS = {"seed", "noise_seed"}
 UPLOADS = ("image_upload", "video_upload", "audio_upload", "upload")
 
 ROW, WIDGET_ROW, WIDTH, PICTURE = 20, 26, 280, 260
+BADGE = 34  # the newer page writes the pack's name below the widgets of a node
 TEXT_WIDTH, CHARACTERS_PER_LINE, LINE = 400, 52, 18
 SHOWS_PICTURE = {  # canvas nodes that show what went through them
     "PreviewImage",
@@ -91,6 +92,7 @@ class Node:
             (len(slot.name) + len(str(slot.value)) for slot in self.widgets if slot not in texts), default=0
         )
         width = TEXT_WIDTH if texts else max(WIDTH, min(460, 90 + 8 * longest))
+        height += BADGE if self.type.startswith("Figura") else 0
         return width, height + (PICTURE if self.type in SHOWS_PICTURE else 0)
 
 
