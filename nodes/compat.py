@@ -6,6 +6,7 @@ Every node file takes ``io`` and ``ui`` from here and builds its schema with ``s
 import inspect
 from collections.abc import Iterable
 from dataclasses import fields
+from functools import cache
 
 from comfy_api.latest import ComfyExtension, io, ui
 
@@ -23,9 +24,13 @@ def schema(**arguments) -> io.Schema:
 
 def advanced(input_type, *args, **arguments):
     """Build an input that newer pages fold away under "advanced"; older pages show it as any other."""
-    known = inspect.signature(input_type.Input.__init__).parameters
-    extra = {"advanced": True} if "advanced" in known else {}
+    extra = {"advanced": True} if _knows_advanced(input_type) else {}
     return input_type.Input(*args, **arguments, **extra)
+
+
+@cache  # asked for every such input at start-up
+def _knows_advanced(input_type) -> bool:
+    return "advanced" in inspect.signature(input_type.Input.__init__).parameters
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:

@@ -64,6 +64,8 @@ def pytest_terminal_summary(terminalreporter):
     """Say in every run, whatever its outcome, how many end-to-end tests ran and where."""
     from harness import install
 
+    if os.environ.get("COMFYUI_PATH") == "none":  # a run that wants no ComfyUI (mmpose's environment)
+        return
     found = install.find()
     counts = {"ran": 0, "skipped": 0}
     for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):

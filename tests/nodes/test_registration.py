@@ -31,14 +31,14 @@ def nodes():
 def test_import_is_cheap_and_clean(tmp_path):
     """Measured in a fresh process with ComfyUI loaded, not for the first time (so bytecode is there)."""
     tries = []
-    while len(tries) < 3:  # others use the machine
+    while len(tries) < 8:  # the first writes the bytecode, and others use the machine
         cost = _measure(tmp_path)
         assert not HEAVY & set(cost["modules"]), sorted(HEAVY & set(cost["modules"]))
         assert cost["forbidden"] == []
         if cost["cpu_seconds"] <= CPU_SECONDS and cost["megabytes"] <= MEGABYTES:
             return
         tries.append((cost["cpu_seconds"], cost["megabytes"]))
-    pytest.fail(f"CPU seconds and MB of three imports: {tries}")
+    pytest.fail(f"CPU seconds and MB of all imports: {tries}")
 
 
 def _measure(bytecode: Path) -> dict:
