@@ -78,7 +78,8 @@ def shin(
 def shoe(s: Skeleton, side: str, ease: float = 0.0) -> Rows:
     """A shoe from heel to toe; pointing at the viewer it turns into a rounded front."""
     heel, toe = s[f"{side}_heel"][:2], s[f"{side}_toe"][:2]
-    return limb(heel, toe, 0.0200 + ease, 0.0190 + ease, 0.06)
+    wide = s.build.feet
+    return limb(heel, toe, 0.0200 * wide + ease, 0.0190 * wide + ease, 0.06)
 
 
 def neck(s: Skeleton) -> Rows:

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from ..common.errors import FiguraInputError
 
 STYLES = ("shaded", "flat", "cartoon", "sketch")
+FAMILIES = (
+    "standing", "upright", "posing", "waving", "cheering", "walking", "running", "dancing", "lunging",
+    "kicking", "balancing", "jumping", "sitting", "back view",
+)  # fmt: skip
+WALLS = ("white", "gray", "beige", "pink", "light blue", "light green")
 SHOTS = ("full_body", "nearly_full_body", "upper_body", "portrait", "headshot")
 
 
@@ -31,6 +36,14 @@ class WorldConfig:
     aligned: bool = False
     """Head at 5 % and feet at 95 % of the height, trunk in the middle: StyleGAN-Human's alignment."""
 
+    families: tuple[str, ...] = ()
+    """Families of poses by name (poses.FAMILIES); empty: those that ``calm`` says."""
+    plain: bool = False
+    """Dress from the short wardrobe, whose every choice a short caption names (looks.draw_plain_look)."""
+    walls: tuple[str, ...] = ()
+    """Names of wall colours to choose from; empty: all."""
+    big: float = 1.0
+    """Scales heads, and with them hands and shoes, so that small pictures show them."""
     band: float = 1.0
     """Share of the height, centred, that a full-length person stays within (Parts2Whole's loader cuts the
     rest)."""
@@ -45,6 +58,10 @@ class WorldConfig:
             raise FiguraInputError("people", f"{fewest} to {most}", "1 to 8, the smaller number first")
         _check_words("shots", self.shots, SHOTS)
         _check_words("styles", self.styles, STYLES)
+        _check_words("families", self.families or FAMILIES[:1], FAMILIES)
+        _check_words("walls", self.walls or WALLS[:1], WALLS)
+        if not 0.5 <= self.big <= 2:
+            raise FiguraInputError("big", str(self.big), "a factor from 0.5 to 2")
         if not 0.2 <= self.band <= 1:
             raise FiguraInputError("band", str(self.band), "a share of the height from 0.2 to 1")
         if not 0 <= self.scenery <= 1 or not 0 <= self.accessories <= 3:
@@ -89,3 +106,23 @@ def studio(height: int = 1101, width: int = 750) -> WorldConfig:
     picture."""
     band = min(0.94, width / 0.9 / height)
     return WorldConfig(height, width, shots=("full_body",), styles=("shaded",), scenery=0.0, band=band)
+
+
+def demo(height: int = 128, width: int = 64, lively: bool = False) -> WorldConfig:
+    """One aligned full-length figure whose short caption says all (captions.short_caption): the demo models'
+    world. ``lively`` adds raised arms and dancers to the standing poses, for models that follow a pose, and
+    lets people stand freely in the frame."""
+    calm = ("standing", "upright", "posing")
+    return WorldConfig(
+        height,
+        width,
+        shots=("full_body",),
+        styles=("shaded",),
+        scenery=0.0,
+        accessories=0.0,
+        families=(*calm, "waving", "cheering", "dancing", "walking") if lively else calm,
+        aligned=not lively,
+        plain=True,
+        walls=("gray", "beige", "pink", "light blue", "light green"),
+        big=1.35,
+    )

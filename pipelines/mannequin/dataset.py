@@ -48,6 +48,20 @@ def caption_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:
     }
 
 
+def short_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:
+    """As ``caption_item`` with the short caption (configs.demo), and ``keypoints`` as in ``pose_item``."""
+    picture = render(config, seed, index)
+    texts, ids = captions.short_groups(picture)
+    return {
+        "pixels": pixels_of(picture.image),
+        "caption": captions.short_caption(picture),
+        "texts": texts,
+        "masks": group_masks(picture.parts, ids),
+        "keypoints": torch.from_numpy(scored_keypoints(picture)),
+        "index": index,
+    }
+
+
 def group_masks(labels: np.ndarray, ids: list[list[int] | None]) -> Tensor:
     """Masks [21, 1, H, W] of the shot and the 20 groups; shot and body shape are everything but
     background."""

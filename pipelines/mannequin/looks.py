@@ -109,6 +109,33 @@ def draw_look(rng: random.Random, accessories: float = 1.0) -> Look:
     )
 
 
+def draw_plain_look(rng: random.Random) -> Look:
+    """Draw a person from the short wardrobe: hair short or long in five colours; t-shirt, sweater or tank
+    top; pants, shorts or skirt; shoes or boots; each garment in one of eight colours, evenly."""
+    gender = pick(rng, ("female", "male"))
+    colors, style = tuple(CLOTHES), pick(rng, ("straight", "wavy", "curly"), (4, 3, 2))
+    hair = Hair(pick(rng, tuple(HAIR)), style, pick(rng, ("above ears", "above chest")))
+    kind, sleeve = rng.choice(_PLAIN_TOPS)
+    collar = "round" if kind == "sweater" else pick(rng, ("round", "v neck"))
+    top = Garment(kind, pick(rng, colors), length="normal", sleeve=sleeve, collar=collar)
+    kind = pick(rng, ("pants", "shorts", "skirt"))
+    length = {"pants": "long", "shorts": "short"}.get(kind) or pick(rng, ("short", "knee-length"))
+    shape = pick(rng, ("a-line", "pencil") if kind == "skirt" else ("slim", "straight"))
+    bottom = Garment(kind, pick(rng, colors), length=length, shape=shape)
+    kind = pick(rng, ("shoes", "boots"))
+    shoes = Garment(kind, pick(rng, colors), material="leather", length="ankle" if kind == "boots" else "")
+    body = pick(rng, ("slim", "fit", "plump"), (3, 4, 2))
+    skin = pick(rng, [name for name in SKIN if (name, hair.color) != ("dark", "brown")])  # two alike
+    return Look(
+        gender, "adult", skin, body, hair, top, bottom, None, shoes,
+        stature=rng.gauss(0.975 if gender == "female" else 1.02, 0.03),
+        tints=tuple(rng.uniform(-0.05, 0.05) for _ in range(6)),
+    )  # fmt: skip
+
+
+_PLAIN_TOPS = (("t-shirt", "short sleeve"), ("sweater", "long sleeve"), ("tank top", "sleeveless"))
+
+
 def _draw_hair(rng: random.Random, gender: str, age: str) -> Hair | None:
     if age == "adult" and rng.random() < (0.08 if gender == "male" else 0.01):
         return None

@@ -10,7 +10,7 @@ from . import classes
 from .canvas import Canvas, Placement
 from .configs import WorldConfig
 from .figure import coco_keypoints, dress
-from .looks import Look, draw_look, pick
+from .looks import Look, draw_look, draw_plain_look, pick
 from .poses import CALM, FAMILIES, Pose, draw_pose
 from .scenery import Backdrop, cast_shadow, draw_backdrop, paint_backdrop
 from .skeleton import Skeleton, build_of, solve
@@ -81,10 +81,10 @@ def render(
     rng = stream(seed, index, f"scene {take}")
     static = stream(seed, index, "setting")
     style = pick(static, config.styles)
-    backdrop = draw_backdrop(static, config.scenery)
+    backdrop = draw_backdrop(static, config.scenery, config.walls)
     count = static.randint(*config.people)
     shot = pick(static, config.shots)
-    looks = [draw_look(stream(seed, index, f"look {who}"), config.accessories) for who in range(count)]
+    looks = [_draw_look(config, stream(seed, index, f"look {who}")) for who in range(count)]
     poses = [_fitting_pose(rng, config, looks[who], count, shot) for who in range(count)]
     places = _place(rng, config, poses, shot)
     order = sorted(range(count), key=lambda who: places[who][1].scale)  # nearer people are larger
@@ -108,6 +108,10 @@ def render(
     return Picture(image, parts, owners, people, style, backdrop, seed, index)
 
 
+def _draw_look(config: WorldConfig, rng: random.Random) -> Look:
+    return draw_plain_look(rng) if config.plain else draw_look(rng, config.accessories)
+
+
 def _zoom(placement: Placement, window: tuple[float, float, float, float], config: WorldConfig) -> Placement:
     x0, y0, x1, y1 = window
     factor = min(config.width / (x1 - x0), config.height / (y1 - y0))
@@ -118,7 +122,7 @@ def _fitting_pose(
     rng: random.Random, config: WorldConfig, look: Look, count: int, shot: str
 ) -> tuple[Pose, Skeleton]:
     """Draw poses until one fits the frame's shape; skirts do not sit or kick."""
-    families = CALM if config.calm else tuple(FAMILIES)
+    families = config.families or (CALM if config.calm else tuple(FAMILIES))
     skirt = look.dress is not None or (look.bottom is not None and look.bottom.kind == "skirt")
     if skirt:
         families = tuple(
@@ -127,7 +131,7 @@ def _fitting_pose(
     if shot != "full_body":
         families = tuple(f for f in families if f not in ("sitting", "jumping", "lunging", "kicking"))
     aspect = config.width / config.height / (1 if shot == "full_body" else 0.6)
-    build = build_of(look)
+    build = build_of(look, config.big)
     best: tuple[float, Pose, Skeleton] | None = None
     for _ in range(8):
         pose = draw_pose(rng, families)

@@ -31,12 +31,13 @@ class Backdrop:
     warmth: float
 
 
-def draw_backdrop(rng: random.Random, scenery: float) -> Backdrop:
-    """Choose a wall or, with probability ``scenery``, a scene."""
+def draw_backdrop(rng: random.Random, scenery: float, walls: tuple[str, ...] = ()) -> Backdrop:
+    """Choose a wall (of the colours ``walls``; empty: all) or, with probability ``scenery``, a scene."""
     if rng.random() < scenery:
         words = SCENES[int(rng.random() * len(SCENES))]
         return Backdrop(words, (0, 0, 0), rng.uniform(0.56, 0.70), rng.getrandbits(32), rng.random())
-    name = list(WALLS)[int(rng.random() * len(WALLS))]
+    names = walls or tuple(WALLS)
+    name = names[int(rng.random() * len(names))]
     return Backdrop(
         f"a {name} wall", vary(WALLS[name], rng, 0.012), rng.uniform(0.80, 0.88), rng.getrandbits(32), 0.5
     )

@@ -34,31 +34,34 @@ class Build:
     chest: float
     waist: float
     pelvis: float
+    feet: float = 1.0
+    """Factor on the thickness of shoes."""
 
 
-def build_of(look: Look) -> Build:
+def build_of(look: Look, big: float = 1.0) -> Build:
     """Proportions for gender, body shape and stature. A little over six heads high, hands and feet not
-    small."""
+    small; ``big`` scales head, hands and shoes."""
     size, female = look.stature, look.gender == "female"
     girth = {"slim": 0.9, "fit": 1.0, "plump": 1.22}[look.body]
     wide = 1 + (girth - 1) * 0.75
     waist = 0.062 if female else 0.071
     return Build(
-        head=(0.054, 0.073, 0.062),
+        head=(0.054 * big, 0.073 * big, 0.062 * big),
         neck=0.040 * size,
         spine=0.300 * size,
         shoulder=(0.083 if female else 0.096) * (0.97 + 0.03 * girth),
         hip=(0.047 if female else 0.044) * wide,
         upper_arm=0.158 * size,
         forearm=0.138 * size,
-        hand=0.064 * size,
+        hand=0.064 * size * (0.6 + 0.4 * big),
         thigh=0.222 * size,
         shin=0.218 * size,
-        foot=0.112 * size,
+        foot=0.112 * size * (0.5 + 0.5 * big),
         girth=girth * (0.93 if female else 1.04),
         chest=(0.079 if female else 0.089) * wide,
         waist=waist * (1 + (girth - 1) * (1.25 if look.body == "plump" else 0.8)),
         pelvis=(0.086 if female else 0.080) * wide,
+        feet=big,
     )
 
 
@@ -79,7 +82,9 @@ class Skeleton:
     @property
     def ground(self) -> float:
         """The y of the lowest point of the feet."""
-        return max(self.joints[f"{s}_{j}"][1] for s in "lr" for j in ("heel", "toe")) + 0.018
+        return (
+            max(self.joints[f"{s}_{j}"][1] for s in "lr" for j in ("heel", "toe")) + 0.018 * self.build.feet
+        )
 
 
 def rotation(axis: str, degrees: float) -> np.ndarray:

@@ -58,14 +58,14 @@ def shoe(s: Skeleton, side: str, look: Look) -> list[Shape]:
     label = classes.LEFT_SHOE if side == "l" else classes.RIGHT_SHOE
     color, part = tinted(CLOTHES[look.shoes.color], look, 4), f"{side}_foot"
     heel, toe = s[f"{side}_heel"][:2], s[f"{side}_toe"][:2]
-    drop = np.array((0.0, 0.0085))
+    wide = s.build.feet
+    drop = np.array((0.0, 0.0085 * wide))
     white = look.shoes.kind == "sneakers" and look.shoes.color != "white"
     sole = (244.0, 244.0, 242.0) if white else shade(color, 0.50)
-    shapes = [Shape(*limb(heel + drop, toe + drop, 0.0170, 0.0165), sole, label, part)]
+    shapes = [Shape(*limb(heel + drop, toe + drop, 0.0170 * wide, 0.0165 * wide), sole, label, part)]
     if look.shoes.kind == "boots":
-        shaft = limb(
-            s[f"{side}_ankle"], s[f"{side}_knee"] * 0.48 + s[f"{side}_ankle"] * 0.52, 0.024, 0.034, blunt=True
-        )
+        calf = s[f"{side}_knee"] * 0.48 + s[f"{side}_ankle"] * 0.52
+        shaft = limb(s[f"{side}_ankle"], calf, 0.024 * (0.5 + 0.5 * wide), 0.034, blunt=True)
         shapes.append(Shape(*shaft, color, label, part, group=part))
     else:
         ankle = s[f"{side}_ankle"]
@@ -75,8 +75,8 @@ def shoe(s: Skeleton, side: str, look: Look) -> list[Shape]:
                 *limb(
                     ankle * 0.6 + s[f"{side}_toe"] * 0.4 * 0.5 + s[f"{side}_heel"] * 0.2,
                     middle,
-                    0.0165,
-                    0.0175,
+                    0.0165 * wide,
+                    0.0175 * wide,
                 ),
                 color,
                 label,
