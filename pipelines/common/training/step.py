@@ -1,0 +1,120 @@
+"""One update as a task sees it: its randomness, its rounds, and how gradients reach the weights."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import Tensor
+
+from ..seeds import generator
+from .configs import TrainerConfig
+from .order import key
+from .task import Task
+
+
+class Step:
+    """Handed to ``Task.update``.
+
+    Attributes:
+        number: updates done before this one.
+        samples_seen: samples seen before this update, over all processes.
+        rounds: parts into which ``parts`` splits a batch.
+        bad: whether a loss or a gradient of this update was not finite.
+    """
+
+    def __init__(self, number: int, task: Task, config: TrainerConfig, accelerator: Accelerator) -> None:
+        self.number, self.samples_seen = number, number * config.batch
+        self.accelerator, self.device = accelerator, accelerator.device
+        self.rounds, self.bad = config.accumulate, False
+        self._task, self._config = task, config
+        self._finite = torch.ones((), device=self.device)
+
+    def generator(self, name: str) -> torch.Generator:
+        """A CPU generator of (seed, step, process, name): where all noise of an update comes from."""
+        return generator(key(self._config.seed, self.number, self.accelerator.process_index, name))
+
+    def parts(self, batch: Any) -> Iterator[Any]:
+        """The batch in ``rounds`` equal parts; processes exchange gradients in the last round only.
+
+        Divide the loss of each part by ``rounds`` where the mean over the batch is wanted.
+        """
+        for index in range(self.rounds):
+            with ExitStack() as stack:
+                if self._task.wrapped and index < self.rounds - 1:
+                    for module in self._task.modules.values():
+                        stack.enter_context(self.accelerator.no_sync(module))
+                yield part_of(batch, index, self.rounds)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a scalar ``loss``; notes whether it is finite, without waiting for it."""
+        self._finite = self._finite * torch.isfinite(loss.detach()).to(self._finite)
+        if self._task.wrapped:
+            self.accelerator.backward(loss)
+        else:
+            loss.backward()
+
+    def apply(self, optimizer: str) -> bool:
+        """Step an optimiser and its schedule, and clear its gradients.
+
+        Returns:
+            False if a loss or gradient was not finite: the weights are then as they were.
+        """
+        chosen = self._task.optimizers[optimizer]
+        parameters = [p for group in chosen.param_groups for p in group["params"] if p.grad is not None]
+        if not self._task.wrapped:
+            self._average(parameters)
+        good = self._all_finite(self._clip(parameters))
+        if good or _scaled(chosen):  # a gradient scaler skips by itself, and must see it to lower its scale
+            chosen.step()
+        if good and optimizer in self._task.schedules:
+            self._task.schedules[optimizer].step()
+        chosen.zero_grad(set_to_none=True)
+        return good
+
+    def _average(self, parameters: list[Tensor]) -> None:
+        """Average gradients over processes, in one exchange."""
+        if self.accelerator.num_processes == 1 or not parameters:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        flat = self.accelerator.reduce(flat, "mean")
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):  # type: ignore[union-attr]
+            gradient.copy_(part.view_as(gradient))
+
+    def _clip(self, parameters: list[Tensor]) -> Tensor:
+        """Clip where the configuration says so; return the gradients' norm before it."""
+        limit = self._config.clip_norm or float("inf")
+        if self._task.wrapped:
+            norm = self.accelerator.clip_grad_norm_(parameters, limit)
+        else:
+            norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        norm = torch.as_tensor(norm, device=self.device)
+        return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # type: ignore[operator]
+
+    def _all_finite(self, norm: Tensor) -> bool:
+        """Whether losses and gradients are finite in every process: all must take the same decision."""
+        finite_loss, finite_norm = self._finite, torch.isfinite(norm).to(self._finite)
+        flags = torch.stack([finite_loss, finite_norm])
+        if self.accelerator.num_processes > 1:
+            flags = self.accelerator.reduce(flags, "sum") / self.accelerator.num_processes  # type: ignore[operator]
+        loss_good, norm_good = (flag == 1 for flag in flags.tolist())
+        # an overflow of half precision under a finite loss is the scaler's daily business
+        self.bad |= not loss_good or not (norm_good or self._config.mixed_precision == "fp16")
+        return loss_good and norm_good
+
+
+def _scaled(optimizer: Any) -> bool:
+    return isinstance(optimizer, AcceleratedOptimizer) and optimizer.scaler is not None
+
+
+def part_of(batch: Any, index: int, count: int) -> Any:
+    """Part ``index`` of ``count`` equal parts of a tensor or list, or of a dictionary of them."""
+    if count == 1:
+        return batch
+    if isinstance(batch, Mapping):
+        return {name: part_of(value, index, count) for name, value in batch.items()}
+    size = len(batch) // count
+    return batch[index * size : (index + 1) * size]

@@ -1,0 +1,87 @@
+"""SIGKILL at random moments: a run resumed after any number of them ends exactly as one that was left alone.
+
+``FIGURA_KILLS`` sets how many kills each case survives (the suite's own number is small, for its time).
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("regression.py")
+KILLS = int(os.environ.get("FIGURA_KILLS") or 3)
+RUN = dict(steps=60, batch=8, checkpoint_every=4, sample_every=0, log_every=5, measure_every=7)
+
+
+def start(out: Path, processes: int, **task) -> subprocess.Popen:
+    settings = json.dumps({**RUN, "out": str(out), "task": {"pause": 0.02, **task}})
+    launch = [sys.executable, str(PROGRAM), settings]
+    if processes > 1:
+        launch[1:1] = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+        launch[3:3] = ["--master-port", str(free_port())]
+    return subprocess.Popen(launch, start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def result(out: Path) -> dict[str, bytes]:
+    folder = out / "checkpoints" / f"step_{RUN['steps']:08d}"
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {**kept, "log": (out / "log.jsonl").read_bytes(), "finished": (out / "finished.json").read_bytes()}
+
+
+def checkpoints(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "checkpoints").glob("step_*"))
+
+
+@pytest.mark.parametrize(("processes", "wrapped"), [(1, True), (2, True), (2, False)])
+def test_killed_and_resumed_runs_are_bit_identical(tmp_path, processes, wrapped):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(whole, processes, wrapped=wrapped))
+    chance = random.Random(processes)
+    kills = 0
+    while kills < KILLS:
+        before = checkpoints(killed)
+        process = start(killed, processes, wrapped=wrapped)
+        while checkpoints(killed) == before and process.poll() is None:
+            time.sleep(0.01)  # until it has got a little further than the one before
+        time.sleep(chance.uniform(0, 0.25))
+        if process.poll() is not None:
+            break  # it came to its end before the blow
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+    finish(start(killed, processes, wrapped=wrapped))
+    assert kills >= min(KILLS, 3)
+    assert result(killed) == result(whole)
+
+
+def test_a_polite_stop_saves_first(tmp_path):
+    process = start(tmp_path, 1, pause=0.05)
+    while not checkpoints(tmp_path) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    finish(process)
+    steps = [
+        json.loads((path / "state.json").read_text())["step"]
+        for path in (tmp_path / "checkpoints").glob("step_*")
+    ]
+    assert 4 <= max(steps) < RUN["steps"]
+    finish(start(tmp_path, 1))
+    assert f"step_{RUN['steps']:08d}" in checkpoints(tmp_path)

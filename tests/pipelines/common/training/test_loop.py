@@ -1,0 +1,171 @@
+"""The shared trainer: order, logs, bad steps, and resuming bit for bit."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from comfyui_figura.pipelines.common.errors import FiguraInputError
+from comfyui_figura.pipelines.common.training import checkpoint
+from comfyui_figura.pipelines.common.training.configs import TrainerConfig
+from comfyui_figura.pipelines.common.training.loop import train
+from comfyui_figura.pipelines.common.training.order import indices_of
+from comfyui_figura.pipelines.common.weights import load_state_dict
+from regression import Regression
+
+RUN = dict(
+    steps=20, batch=8, checkpoint_every=6, keep=3, sample_every=10, log_every=4, measure_every=5, cpu=True
+)
+
+
+def run(out: Path, **changes) -> tuple[Regression, TrainerConfig]:
+    task = Regression(**changes.pop("task", {}))
+    config = TrainerConfig(out=out, **{**RUN, **changes})
+    train(task, config)
+    return task, config
+
+
+def last(out: Path) -> dict:
+    return {
+        file.name: file.read_bytes()
+        for file in sorted((out / "checkpoints" / "step_00000020").iterdir())
+        if file.suffix == ".safetensors"
+    }
+
+
+def test_a_run_leaves_what_its_readers_need(tmp_path):
+    seen = []
+    task = Regression()
+    result = train(
+        task, TrainerConfig(out=tmp_path, **RUN), lambda done, total, preview=None: seen.append((done, total))
+    )
+    assert (result.steps, result.bad_steps, result.stopped) == (20, 0, False)
+    assert seen[-1] == (160, 160) and len(seen) == 20
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert {"run.json", "log.jsonl", "speed.jsonl", "samples", "checkpoints", "finished.json"} <= set(names)
+    assert sorted(p.name for p in (tmp_path / "samples").iterdir()) == [
+        f"ramp_{step:08d}.png" for step in (0, 10, 20)
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "one" in line] == [4, 8, 12, 16, 20]
+    assert [line["step"] for line in lines if "bias" in line] == [5, 10, 15, 20]
+    losses = [line["two"] for line in lines if "two" in line]
+    assert losses[-1] < 0.5 * losses[0]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3, "older checkpoints were not removed"
+    assert list((tmp_path / "tensorboard").rglob("events*")) or list(tmp_path.rglob("events*"))
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("cut", [6, 7, 12, 19])
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(tmp_path, cut, wrapped):
+    run(tmp_path / "whole", task={"wrapped": wrapped})
+    run(tmp_path / "cut", steps=cut, checkpoint_every=6, task={"wrapped": wrapped})
+    run(tmp_path / "cut", task={"wrapped": wrapped})
+    assert last(tmp_path / "cut") == last(tmp_path / "whole")
+
+
+def test_workers_and_folders_change_nothing(tmp_path):
+    run(tmp_path / "a", workers=0)
+    run(tmp_path / "b", workers=3)
+    assert last(tmp_path / "a") == last(tmp_path / "b")
+
+
+def test_another_seed_is_another_run(tmp_path):
+    run(tmp_path / "a")
+    run(tmp_path / "b", seed=1)
+    assert last(tmp_path / "a") != last(tmp_path / "b")
+
+
+def test_rounds_sum_to_the_same_gradient(tmp_path):
+    """Without dropout's and the noise's per-round draws the loss is linear: weights agree to rounding."""
+    a, _ = run(tmp_path / "a", steps=3, task={"wrapped": False})
+    b, _ = run(tmp_path / "b", steps=3, accumulate=2, task={"wrapped": False})
+    assert not torch.equal(a.modules["two"].weight, b.modules["two"].weight), "the noise is drawn per round"
+    assert torch.allclose(a.modules["two"].weight, b.modules["two"].weight, atol=2e-2)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog):
+    run(tmp_path)
+    whole = last(tmp_path)
+    damaged = tmp_path / "checkpoints" / "step_00000020" / "weights.safetensors"
+    data = bytearray(damaged.read_bytes())
+    data[-3] ^= 1
+    damaged.write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        assert checkpoint.newest(tmp_path / "checkpoints").name == "step_00000018"
+    assert "step_00000020" in caplog.text
+    run(tmp_path)
+    assert last(tmp_path) == whole
+
+
+def test_bad_updates_are_skipped_and_counted(tmp_path):
+    task = Regression(bad=(3, 4))
+    before = {}
+
+    def watch(done, total, preview=None):
+        before[done // 8] = task.modules["two"].weight.detach().clone()
+
+    assert train(task, TrainerConfig(out=tmp_path, **RUN), watch).bad_steps == 2
+    assert torch.equal(before[3], before[5]), "a bad update moved the weights"
+    assert not torch.equal(before[5], before[6])
+    lines = [json.loads(line) for line in (tmp_path / "bad_batches.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 4]
+    assert lines[0]["names"] == [str(i) for i in indices_of(0, 3, 8, Regression.length)]
+
+
+def test_too_many_bad_updates_stop_the_run(tmp_path):
+    with pytest.raises(FiguraInputError, match="not finite") as error:
+        run(tmp_path, max_bad_steps=2, task={"bad": tuple(range(5, 20))})
+    assert "bad_batches.jsonl" in error.value.hint
+    assert len((tmp_path / "bad_batches.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
+    run(tmp_path, steps=6)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(FiguraInputError, match="No space left"):
+        run(tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step_00000006"]
+    assert checkpoint.newest(tmp_path / "checkpoints") is not None
+
+
+def test_a_resumed_run_must_keep_its_settings(tmp_path):
+    run(tmp_path, steps=6)
+    with pytest.raises(FiguraInputError, match=r"trainer.batch 4.*8"):
+        run(tmp_path, batch=4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 0},
+        {"batch": 0},
+        {"log_every": 0},
+        {"clip_norm": float("nan")},
+        {"batch": 9, "accumulate": 2},
+    ],
+)
+def test_settings_that_cannot_work(tmp_path, changes):
+    with pytest.raises(FiguraInputError, match="trainer"):
+        run(tmp_path, **changes)
+
+
+def test_order_is_a_permutation_of_each_epoch_shared_by_processes():
+    seen = [i for step in range(37) for i in indices_of(3, step, 4, 37)]
+    assert all(sorted(seen[e * 37 : (e + 1) * 37]) == list(range(37)) for e in range(4))
+    assert seen[:37] != seen[37:74]
+    for step in range(5):
+        shares = [indices_of(3, step, 4, 37, rank, 2) for rank in range(2)]
+        assert sorted(shares[0] + shares[1]) == sorted(indices_of(3, step, 4, 37))
+
+
+def test_averages_hold_what_the_checkpoint_holds(tmp_path):
+    task, _ = run(tmp_path)
+    saved = load_state_dict(tmp_path / "checkpoints" / "step_00000020" / "averages.safetensors")
+    assert torch.equal(saved["one.0.weight"], task.averages["one"][0].weight)
+    assert not torch.equal(saved["one.0.weight"], task.modules["one"][0].weight)
