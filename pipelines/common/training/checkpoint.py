@@ -73,6 +73,8 @@ def _optimizer_tensors(whole: nn.Module, optimizers: Mapping[str, Optimizer]) ->
             groups[name] = None
             continue
         state = get_optimizer_state_dict(_part(whole, optimizer), _bare(optimizer), options=WHOLE)
+        if not state:  # full states are gathered in the main process alone
+            continue
         by_parameter: Any = state["state"]
         for parameter, slots in by_parameter.items():
             for slot, value in slots.items():

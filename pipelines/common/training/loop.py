@@ -173,17 +173,17 @@ class _Run:
         means = {}
         for name in sorted({name for values in window for name in values}):
             given = [float(values[name]) for values in window if name in values]
-            mean = torch.tensor(sum(given) / len(given), dtype=torch.float64, device="cpu")
-            means[name] = self._over_processes(mean)
+            means[name] = self._over_processes(sum(given) / len(given))
         self.records.line(done, means)
         now = time.perf_counter()
         self.records.speed(done, now - self.clock, self.config.log_every * self.config.batch)
         self.clock = now
 
-    def _over_processes(self, value: Tensor) -> float:
+    def _over_processes(self, value: Tensor | float) -> float:
         if self.accelerator.num_processes == 1:
-            return value.item()
-        return self.accelerator.reduce(value.to(self.accelerator.device), "mean").item()  # type: ignore[union-attr]
+            return float(value)
+        number = torch.tensor(float(value), dtype=torch.float64, device=self.accelerator.device)
+        return self.accelerator.reduce(number, "mean").item()  # type: ignore[union-attr]
 
     def _sample(self, done: int) -> None:
         if self.config.sample_every:
@@ -193,8 +193,8 @@ class _Run:
     def _save(self, done: int) -> None:
         """Copy the state to memory now, write it while training goes on."""
         self._wait_for_saving()
-        window = [{name: float(value) for name, value in values.items()} for values in self.window]
-        more = {"bad_steps": self.bad_steps, "window": window}
+        self.window = [{n: self._over_processes(v) for n, v in values.items()} for values in self.window]
+        more = {"bad_steps": self.bad_steps, "window": self.window}
         tensors, state = checkpoint.collect(self.task, self.accelerator, more)
         if self.accelerator.is_main_process:
             self.saving = self.saver.submit(self._write, done, tensors, state)

@@ -62,7 +62,7 @@ class Records:
         """One line of the log: ``step`` updates are done."""
         line = {"step": step, "samples": step * self._config.batch, **values}
         self._append("log.jsonl", line)
-        if self._board is not None and values:
+        if self._board is not None and self.writes and values:
             self._board.log(dict(values), step=step)
 
     def speed(self, step: int, seconds: float, samples: int) -> None:
@@ -91,8 +91,8 @@ class Records:
 
     def close(self) -> None:
         """Flush TensorBoard."""
-        if self._board is not None:
-            self._accelerator.end_training()
+        if self._board is not None and self.writes:
+            self._board.finish()  # not the accelerator's end_training: that ends the process group too
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:
         if self.writes:

@@ -74,6 +74,12 @@ class Step:
         chosen.zero_grad(set_to_none=True)
         return good
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a number over processes: for whatever a task keeps from update to update."""
+        if self.accelerator.num_processes == 1:
+            return value.detach()
+        return self.accelerator.reduce(value.detach().clone(), "mean")  # type: ignore[return-value]
+
     def _average(self, parameters: list[Tensor]) -> None:
         """Average gradients over processes, in one exchange."""
         if self.accelerator.num_processes == 1 or not parameters:

@@ -64,7 +64,8 @@ class Task(ABC):
         return {}
 
     def state(self) -> dict[str, Any]:
-        """Whatever else must survive a resume, as JSON: numbers come back exactly."""
+        """Whatever else must survive a resume, as JSON: numbers come back exactly. The main process's is kept
+        for all, so it must be the same in each (``Step.mean``)."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027 (most tasks have none)

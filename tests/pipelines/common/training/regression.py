@@ -64,7 +64,7 @@ class Regression(Task):
         if step.apply("one"):
             update_average(self.averages["one"], self.modules["one"], 0.9)
         step.apply("two")
-        self.mean += 0.1 * (float(values["one"]) - self.mean)
+        self.mean += 0.1 * (float(step.mean(values["one"])) - self.mean)
         return {**values, "mean": self.mean}
 
     def samples(self, step):
