@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
@@ -131,7 +132,7 @@ def write(folder: Path, step: int, tensors: Mapping[str, Tensors], state: Mappin
         write_manifest(temporary, sorted(path.name for path in temporary.iterdir()), {"step": step})
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
-    except Exception as error:  # safetensors has an exception of its own for a full disk
+    except (OSError, SafetensorError) as error:  # the latter is safetensors' own for a full disk
         shutil.rmtree(temporary, ignore_errors=True)
         raise FiguraInputError(
             f"checkpoint {step}", f"a disk that cannot be written ({error})", "room for it",

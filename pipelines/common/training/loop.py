@@ -194,7 +194,7 @@ class _Run:
         """Copy the state to memory now, write it while training goes on."""
         self._wait_for_saving()
         self.window = [{n: self._over_processes(v) for n, v in values.items()} for values in self.window]
-        more = {"bad_steps": self.bad_steps, "window": self.window}
+        more = {"bad_steps": self.bad_steps, "window": list(self.window)}  # a copy: training goes on
         tensors, state = checkpoint.collect(self.task, self.accelerator, more)
         if self.accelerator.is_main_process:
             self.saving = self.saver.submit(self._write, done, tensors, state)
