@@ -248,8 +248,9 @@ def plan_alignment(
         )  # fmt: skip
     y0, y1 = top + border - margin, bottom + border + margin
     reach = max(abs(middle - left), abs(right - middle))
-    if not -shape[1] < middle < 2 * shape[1]:
-        raise FiguraInputError(f"{what}, pose", "neck and hips far outside the photo", "a pose of this photo")
+    if not left - (bottom - top) / 2 <= middle <= right + (bottom - top) / 2:
+        raise FiguraInputError(f"{what}, pose", "neck and hips away from the body of the mask",
+                               "pose and mask of the same person")  # fmt: skip
     if y1 - y0 >= 4 * reach:
         half = (y1 - y0) // 2 / 2
         x0, x1 = int(middle - half), int(middle + half)
@@ -257,16 +258,13 @@ def plan_alignment(
         x0, x1 = int(middle - reach), int(middle + reach)
         middle_y = (y0 + y1) // 2
         y0, y1 = middle_y - (x1 - x0), middle_y + (x1 - x0)
-    return _clipped((x0, y0, x1, y1), border, white, (shape[0] + 2 * border, shape[1]), what)
+    return _clipped((x0, y0, x1, y1), border, white, (shape[0] + 2 * border, shape[1]))
 
 
-def _clipped(box: Box, border: int, white: bool, size: Size, what: str) -> Plan:
+def _clipped(box: Box, border: int, white: bool, size: Size) -> Plan:
     """Split a box into the part inside a picture of ``size`` and what has to be padded."""
     x0, y0, x1, y1 = box
     crop = max(0, x0), max(0, y0), min(size[1], x1), min(size[0], y1)
-    if crop[2] <= crop[0] or crop[3] <= crop[1]:
-        raise FiguraInputError(f"{what}, pose", "neck and hips away from the body of the mask",
-                               "pose and mask of the same person")  # fmt: skip
     return Plan(border, white, crop, (crop[1] - y0, y1 - crop[3], crop[0] - x0, x1 - crop[2]))
 
 

@@ -1,9 +1,10 @@
 """An edited person back into the photo it was aligned from.
 
 Aligned pictures show a person on white. Where the new person ends and white begins is read off the picture
-itself (white that hangs together with the border), or given. Edge pixels hold a share of white; it is taken
-out before blending, so that no bright seam appears: with coverage a, colour = (picture - (1 - a)) / a.
-Outside the blended region the photo stays bit for bit.
+itself (white that hangs together with the border), or given. Edge pixels hold a share of white: along the
+outline the person's colours are continued from inside, and what part of a pixel is person follows from
+where its colour lies between those and white. So no bright seam appears. Outside the blended region the photo
+stays bit for bit.
 """
 
 import math
@@ -21,7 +22,8 @@ from .align import Alignment
 
 OUTLINES = ("edited person", "person of the photo", "whole picture")
 NEARLY_WHITE = 0.06  # a generator's white is not quite white
-LEAST_COVERAGE = 0.25  # below it, taking the white out would only magnify noise
+EDGE = 3  # pixels along the outline that may hold a share of white
+PALE = 0.05  # a colour this near to white (squared distance) cannot be told from it
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,41 @@ def paste_back(
     photo, edited = check_image(photo, "photo"), check_image(edited, "edited picture")
     _check(photo, alignment, config)
     coverage = _coverage(edited, alignment, mask, config)
+    colours = edited[0].cpu().numpy()
+    if config.outline != "whole picture" or mask is not None:
+        colours, coverage = matte(colours, coverage, alignment.whitened)
     here, place = _inside(alignment)
-    colours = _placed(edited[0].cpu().numpy(), alignment)[place]
-    covered = _placed(coverage, alignment)[place].clip(0, 1)
-    if alignment.whitened and config.outline != "whole picture":
-        colours = _without_white(colours, covered)
-    full = np.zeros(alignment.source_size, np.float32)
-    full[here] = covered
-    weight = torch.from_numpy(_feathered(full, config.feather))[None]
-    image, colours = photo.clone(), torch.from_numpy(np.ascontiguousarray(colours.clip(0, 1)))
-    blended = torch.lerp(photo[0][here].cpu(), colours, weight[0][here][..., None])
-    image[0][here] = blended.to(image)
+    weight = np.zeros(alignment.source_size, np.float32)
+    weight[here] = _placed(coverage, alignment)[place].clip(0, 1)
+    _fade_in(weight, here, config.feather)
+    weight = torch.from_numpy(weight)[None]
+    colours = torch.from_numpy(np.ascontiguousarray(_placed(colours, alignment)[place].clip(0, 1)))
+    image = photo.clone()
+    image[0][here] = torch.lerp(photo[0][here].cpu(), colours, weight[0][here][..., None]).to(image)
     return Pasted(image, weight, (alignment.mask[None].to(weight) - weight).clamp(0, 1))
+
+
+def matte(picture: np.ndarray, coverage: np.ndarray, on_white: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of the person alone, continued past the outline, and how much of each pixel they cover.
+
+    ``picture`` float32 [H, W, 3], ``coverage`` [H, W]; ``on_white``: the background is white, so that
+    coverage along the outline can be read off the colours.
+    """
+    import cv2
+
+    around = np.ones((2 * EDGE + 1, 2 * EDGE + 1), np.uint8)
+    within = cv2.erode((coverage > 0.99).astype(np.uint8), around, borderValue=1).astype(np.float32)
+    spread = [cv2.GaussianBlur(array, (0, 0), 1.5 * EDGE) for array in (picture * within[..., None], within)]
+    known = (spread[1] > 1e-4)[..., None]
+    continued = np.where(known, spread[0] / np.maximum(spread[1], 1e-4)[..., None], picture)
+    colours = np.where(within[..., None] > 0, picture, continued).astype(np.float32)
+    if not on_white:
+        return colours, coverage
+    shade = 1 - continued
+    strength = (shade**2).sum(axis=-1)
+    share = ((1 - picture) * shade).sum(axis=-1) / np.maximum(strength, PALE)
+    edge = (within == 0) & known[..., 0] & (strength > PALE)
+    return colours, np.where(edge, np.minimum(coverage, share.clip(0, 1)), coverage).astype(np.float32)
 
 
 def _check(photo: Tensor, alignment: Alignment, config: PasteConfig) -> None:
@@ -147,22 +172,37 @@ def person_on_white(
 ) -> np.ndarray:
     """The person in a picture on white, float32 [H, W]: all but the nearly white that reaches the border.
 
-    White that the person encloses is clothing, unless ``before`` [H, W], the person's earlier outline, leaves
-    most of it out: then one looks through there, as between an arm and the body.
+    With ``before`` [H, W], the person's earlier outline, two more things are known. White that the person
+    encloses is clothing, unless the outline leaves most of it out: then one looks through there, as between
+    an arm and the body. And what does not touch the outline anywhere is no person but a speck.
+    """
+    white = (picture.min(axis=-1) >= 1 - tolerance).astype(np.uint8)
+    labels, inside, around = _patches(white, before, border=1)
+    background = around | (inside < 0.5)
+    person = white == 0
+    person |= ~background[labels] & (labels > 0)
+    if before is not None:
+        labels, inside, _ = _patches(person.astype(np.uint8), before, border=0)
+        person &= inside[labels] > 0
+    return person.astype(np.float32)
+
+
+def _patches(
+    filled: np.ndarray, before: np.ndarray | None, border: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Connected patches of ones: labels [H, W] (0: none), each label's share inside ``before`` (1 without
+    it), and whether it is joined to a frame of ``border`` around the picture.
     """
     import cv2
 
-    white = (picture.min(axis=-1) >= 1 - tolerance).astype(np.uint8)
-    framed = cv2.copyMakeBorder(white, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    framed = cv2.copyMakeBorder(filled, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=border)
     count, labels = cv2.connectedComponents(framed, connectivity=4)
-    around, labels = labels[0, 0], labels[1:-1, 1:-1]
-    background = np.zeros(count, bool)
-    background[around] = True
-    if before is not None:
-        pixels = np.bincount(labels.ravel(), minlength=count)
-        inside = np.bincount(labels.ravel(), weights=before.ravel(), minlength=count)
-        background |= (inside < 0.5 * pixels) & (np.arange(count) > 0)
-    return (~background[labels]).astype(np.float32)
+    around = np.arange(count) == labels[0, 0]
+    labels = labels[1:-1, 1:-1]
+    if before is None:
+        return labels, np.ones(count), around
+    pixels = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
+    return labels, np.bincount(labels.ravel(), weights=before.ravel(), minlength=count) / pixels, around
 
 
 def aligned_mask(alignment: Alignment, size: tuple[int, int]) -> np.ndarray:
@@ -187,7 +227,7 @@ def _placed(array: np.ndarray, alignment: Alignment) -> np.ndarray:
 
     x0, y0, x1, y1 = _rectangle(alignment)
     smaller = (x1 - x0) * (y1 - y0) < array.shape[0] * array.shape[1]
-    kind = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    kind = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC if array.ndim == 3 else cv2.INTER_LINEAR
     return cv2.resize(np.ascontiguousarray(array, np.float32), (x1 - x0, y1 - y0), interpolation=kind)
 
 
@@ -200,16 +240,17 @@ def _inside(alignment: Alignment) -> tuple[tuple[slice, slice], tuple[slice, sli
     return here, (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
 
 
-def _without_white(colours: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    share = np.maximum(coverage, LEAST_COVERAGE)[..., None]
-    return (colours - (1 - share)) / share
+def _fade_in(weight: np.ndarray, here: tuple[slice, slice], feather: float) -> None:
+    """Let ``weight`` [H, W], zero outside ``here``, rise over ``feather`` pixels within its outline.
 
-
-def _feathered(coverage: np.ndarray, feather: float) -> np.ndarray:
-    """Coverage that fades in over ``feather`` pixels inside the outline and is never more than it was."""
+    Writes into ``weight``. The photo's own edges are no outline: who is cut off by them does not fade there.
+    """
     import cv2
 
     if feather <= 0:
-        return coverage
-    blurred = cv2.GaussianBlur(coverage, (0, 0), feather / 2, borderType=cv2.BORDER_REPLICATE)
-    return np.minimum(coverage, (2 * blurred - 1).clip(0, 1))
+        return
+    reach = math.ceil(2 * feather) + 1
+    rows, columns = (slice(max(side.start - reach, 0), side.stop + reach) for side in here)
+    region = weight[rows, columns]
+    blurred = cv2.GaussianBlur(region, (0, 0), feather / 2, borderType=cv2.BORDER_REPLICATE)
+    weight[rows, columns] = np.minimum(region, (2 * blurred - 1).clip(0, 1))
