@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from .configs import V2Config
 from .epilogue import noisy_bias_act
-from .ops import FullyConnected, bias_act, demodulation, modulated_conv2d, upsample2d
+from .gradients import scaled_noisy_bias_act, styled_convolution
+from .ops import FullyConnected, bias_act, demodulation, modulated_conv2d, recording, upsample2d
 from .synthesis import Context, State, StyleSlot, Synthesis
 from .upsampling import fir_after_upsampling
 
@@ -45,12 +46,15 @@ class Layer(nn.Module):
         if x.dtype == torch.float16:
             weight, style = _tame(weight, style)
         scale = demodulation(weight, style)
-        x = modulated_conv2d(x, weight, style, scale, self.up)
-        if self.up == 2:
-            x = fir_after_upsampling(x, self.resample_filter)
-        if noise is not None:
-            noise = noise * self.noise_strength
+        noise = None if noise is None else noise * self.noise_strength
+        if recording(x, weight, style, noise, self.bias):
+            x = self._resample(styled_convolution(x, weight, style, self.up))
+            return scaled_noisy_bias_act(x, scale, noise, self.bias, self.clamp)
+        x = self._resample(modulated_conv2d(x, weight, style, scale, self.up))
         return noisy_bias_act(x, noise, self.bias, self.clamp)
+
+    def _resample(self, x: Tensor) -> Tensor:
+        return fir_after_upsampling(x, self.resample_filter) if self.up == 2 else x
 
 
 def _laid_out(weight: Tensor, up: int) -> Tensor:
@@ -89,7 +93,13 @@ class ToRGB(nn.Module):
         weight = (
             self.weight[:, :, 0, 0] * (style * self.gain)[:, None]
         )  # [N, 3, in]: three rows, cheap per sample
-        x = (weight.to(x.dtype) @ x.flatten(2)).unflatten(2, x.shape[2:])
+        if recording(x, weight):  # pixel by pixel, so that the gradient too comes channels last
+            x = (x.permute(0, 2, 3, 1).flatten(1, 2) @ weight.to(x.dtype).transpose(1, 2)).unflatten(
+                1, x.shape[2:]
+            )
+            x = x.permute(0, 3, 1, 2)
+        else:
+            x = (weight.to(x.dtype) @ x.flatten(2)).unflatten(2, x.shape[2:])
         return bias_act(x, self.bias, slope=1, gain=1, clamp=self.clamp)
 
 
