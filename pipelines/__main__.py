@@ -8,9 +8,10 @@ SYSTEMS = {
     "cosmicman": "cosmicman",
     "humansd": "humansd",
     "parts2whole": "parts2whole",
+    "base": "base",
     "mannequin": "mannequin",
 }
-TOP_LEVEL = ("demo", "convert")  # packages whose verbs stand right after ``figura``
+TOP_LEVEL = ("demo", "convert", "common.training")  # packages whose verbs stand right after ``figura``
 
 
 def all_commands() -> dict:

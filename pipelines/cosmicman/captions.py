@@ -3,47 +3,16 @@
 The layout is that of the training captions: lower case, "a" even before a vowel, groups joined by ", ".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..common.dense_captions import ATTRIBUTES, GROUPS, SHOTS, group_text, join
 from ..common.text import BOS, EOS, MAX_TOKENS, PAD, token_ids
 
-SHOTS = {
-    "full_body": "a full-body shot",
-    "nearly_full_body": "a nearly full-body shot",
-    "upper_body": "a upper body shot",
-    "portrait": "a close up portrait shot",
-    "headshot": "a headshot",
-}
-GROUPS = (
-    "subject", "body shape", "background", "hair", "special clothings", "one-piece outfits", "tops", "coats",
-    "bottoms", "shoes", "bags", "hats", "belts", "scarf", "overall-style", "headband", "headscarf", "veil",
-    "socks", "ties",
-)  # fmt: skip
-# Each group's attributes, in the order of the labels, and its noun: a word, or the attribute that holds it.
-_CLOTH = ("pattern", "material")
-ATTRIBUTES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("country", "age"), "gender"),
-    (("body shape",), ""),
-    (("background",), ""),
-    (("hair color", "hair style", "hair length"), "=hair"),
-    (("sleeve length",), "type"),
-    ((*_CLOTH, "sleeve length", "collar shape", "length", "shoulder exposure level"), "type"),
-    ((*_CLOTH, "sleeve length", "top length", "collar shape", "color", "graphic"), "type"),
-    ((*_CLOTH, "coat length", "collar shape", "color", "graphic"), "type"),
-    ((*_CLOTH, "length", "bottom shape", "color", "graphic"), "type"),
-    ((*_CLOTH, "boots length", "color"), "type"),
-    (("material",), "type"),
-    (("material",), "type"),
-    (("material",), "=belt"),
-    (_CLOTH, "=scarf"),
-    (("overall-style",), ""),
-    (_CLOTH, "=headband"),
-    (_CLOTH, "=headscarf"),
-    (_CLOTH, "=veil"),
-    (_CLOTH, "=socks"),
-    (_CLOTH, "=ties"),
-)
+__all__ = [
+    "ATTRIBUTES", "GROUPS", "SHOTS", "Caption", "Group", "Span", "group_spans", "group_text", "join",
+    "make_caption", "split_caption", "trim",
+]  # fmt: skip
 Span = tuple[int, int]
 
 
@@ -63,26 +32,6 @@ class Caption:
     text: str
     groups: tuple[Group, ...]
     tokens: int
-
-
-def group_text(index: int, attributes: Mapping[str, str | None]) -> str:
-    """The words of group ``index`` (0..19): its attributes in the table's order, then its noun.
-
-    A missing noun, or an attribute that is there but null, leaves the group empty, as in training.
-    """
-    keys, noun = ATTRIBUTES[index]
-    words = [attributes[key] for key in keys if key in attributes]
-    if noun:
-        words.append(noun[1:] if noun.startswith("=") else attributes.get(noun))
-    if any(word is None for word in words):
-        return ""
-    text = " ".join(word for word in words if word)
-    return f"a {text}" if index == 0 and text else text
-
-
-def join(texts: Sequence[str]) -> str:
-    """The groups' texts as one caption; the first stays even when it is empty, as in training."""
-    return ", ".join([texts[0], *(text for text in texts[1:] if text)]) if texts else ""
 
 
 def make_caption(

@@ -259,6 +259,26 @@ def short_groups(picture: Picture, person: int = 0) -> tuple[list[str], list[lis
     return texts, ids
 
 
+def short_attributes(
+    picture: Picture, person: int = 0
+) -> tuple[list[Attributes | None], list[list[int] | None]]:
+    """``aa_text`` and ``aa_ids`` whose group texts are those of ``short_groups``."""
+    texts, ids = short_groups(picture, person)
+    attributes: list[Attributes | None] = [None] * 20
+    for group, text in enumerate(texts[1:]):
+        if group == SUBJECT and text:
+            attributes[group] = {"gender": text.removeprefix("a ")}
+        elif group == BACKGROUND and text:
+            attributes[group] = {"background": text}
+        elif group == HAIR and text:
+            length, color, _ = text.split()
+            attributes[group] = {"hair color": f"{length} {color}"}
+        elif text:
+            color, _, kind = text.partition(" ")
+            attributes[group] = {"pattern" if group == ONE_PIECE else "color": color, "type": kind}
+    return attributes, ids
+
+
 def short_caption(picture: Picture, person: int = 0) -> str:
     """One person in a few words: ``a woman with long black hair, red sweater, blue skirt, white boots, in
     front of a pink wall``. Exact for worlds drawn with ``plain`` (configs.demo)."""

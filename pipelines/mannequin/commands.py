@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from .configs import WorldConfig
+from .reader.commands import read, train_reader
 
 SIZES = {"cosmicman": (256, 256), "humansd": (512, 512), "parts2whole": (550, 375), "stylegan": (256, 128)}
 
@@ -19,6 +20,9 @@ class WriteConfig:
     """Whose layout to write."""
     out: Path
     """A new or empty folder; the same command again completes a set that was cut off."""
+    world: Literal["own", "demo", "lively"] = "own"
+    """What is drawn: the format's own world, or the demo models' (one plain figure, short captions), still
+    or lively."""
     count: int = 1000
     """Pictures (pairs for parts2whole)."""
     seed: int = 0
@@ -56,10 +60,12 @@ class SheetConfig:
 def write(config: Annotated[WriteConfig, arg(name="")]) -> None:
     """Write a data set of mannequins in the layout of one of the four systems."""
     from ..common.progress import console
-    from .formats import WORLDS, open_format
+    from .formats import OTHER_WORLDS, WORLDS, open_format
     from .storage import write_set
 
-    world = WORLDS[config.format](*(config.size or SIZES[config.format]))
+    own = config.world == "own"
+    make = WORLDS[config.format] if own else OTHER_WORLDS[config.world]
+    world = make(*(config.size or (SIZES[config.format] if own else (128, 64))))
     if config.styles:
         world = replace(world, styles=config.styles)
     if config.scenery is not None:
@@ -87,4 +93,4 @@ def sheet(config: Annotated[SheetConfig, arg(name="")]) -> None:
     print(write_sheet(page, config.out))
 
 
-COMMANDS = {"write": write, "sheet": sheet}
+COMMANDS = {"write": write, "sheet": sheet, "train-reader": train_reader, "read": read}

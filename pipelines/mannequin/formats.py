@@ -14,13 +14,21 @@ import numpy as np
 from ..common.errors import FiguraInputError, FiguraMissingPackage
 from ..common.seeds import check_seed
 from . import captions, parts
-from .configs import WorldConfig, catalogue, crowd, portraits, studio
+from .configs import WorldConfig, catalogue, crowd, demo, portraits, studio
 from .dataset import scored_keypoints
 from .encoding import jpeg, palette_png, png
 from .scene import Picture, render
 from .storage import Encoded, Files, Row
 
 WORLDS = {"cosmicman": catalogue, "humansd": crowd, "parts2whole": studio, "stylegan": portraits}
+
+
+def lively(height: int = 128, width: int = 64) -> WorldConfig:
+    """The demo models' world with livelier poses."""
+    return demo(height, width, lively=True)
+
+
+OTHER_WORLDS = {"demo": demo, "lively": lively}  # any format may hold them
 
 
 class _World:
@@ -45,7 +53,11 @@ class _World:
 
 
 class CosmicMan(_World):
-    """``data/img``, ``data/segm`` (palette PNG, classes 0..17) and parquet label files of up to 1000 rows."""
+    """``data/img``, ``data/segm`` (palette PNG, classes 0..17) and parquet label files of up to 1000 rows.
+
+    The label files of a plain world (configs.demo) also have a column ``caption``, the short sentence; their
+    attributes are those that the sentence names.
+    """
 
     name = "cosmicman"
     SHARD = 1000
@@ -62,7 +74,8 @@ class CosmicMan(_World):
     def encode(self, index: int) -> Encoded:
         """One picture, its part map and its row."""
         picture = self.draw(index)
-        texts, ids = captions.attribute_groups(picture)
+        plain = self.config.plain
+        texts, ids = captions.short_attributes(picture) if plain else captions.attribute_groups(picture)
         name = f"{index // self.SHARD:05d}/{index:09d}.png"
         height, width = picture.parts.shape
         row = {
@@ -73,6 +86,7 @@ class CosmicMan(_World):
             "aa_text": json.dumps(texts),
             "aa_ids": json.dumps(ids),
             "person_type": picture.people[0].shot,
+            **({"caption": captions.short_caption(picture)} if plain else {}),
         }
         files = {f"data/img/{name}": png(picture.image), f"data/segm/{name}": palette_png(picture.parts)}
         return Encoded(files, row)
@@ -80,7 +94,8 @@ class CosmicMan(_World):
     def labels(self, rows: Sequence[Row]) -> Files:
         """The last two shards (the one before the last may just have been filled up)."""
         pa, pq = _pyarrow()
-        schema = pa.schema([(column, pa.large_string()) for column in self.COLUMNS])
+        columns = (*self.COLUMNS, "caption") if self.config.plain else self.COLUMNS
+        schema = pa.schema([(column, pa.large_string()) for column in columns])
         last, files = (len(rows) - 1) // self.SHARD, {}
         for number in range(max(0, last - 1), last + 1):
             shard = list(rows[number * self.SHARD : (number + 1) * self.SHARD])

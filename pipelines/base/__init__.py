@@ -1,0 +1,1 @@
+"""Tiny Stable Diffusion bases trained from nothing, in the released layouts."""

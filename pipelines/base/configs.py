@@ -1,0 +1,68 @@
+"""What the trainers of the bases are told. No torch here."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..common.errors import FiguraInputError
+from ..common.training.configs import TrainerConfig
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """An autoencoder of Stable Diffusion's kind, trained from nothing on pictures of people."""
+
+    trainer: TrainerConfig
+    data: list[Path] = field(default_factory=list)
+    """Folders in CosmicMan's format (figura mannequin write --format cosmicman); pictures and part maps are
+    read."""
+    size: tuple[int, int] = (128, 64)
+    """Height and width of the pictures, multiples of 8."""
+    widths: tuple[int, ...] = (32, 32, 64, 64)
+    """Channels per level, multiples of 32; four levels make latents of an eighth of the size."""
+    layers: int = 1
+    """Residual blocks per level of the encoder; the decoder has one more."""
+    lr: float = 1e-3
+    """Highest learning rate; rises over the warm-up, then falls along a cosine."""
+    warmup: int = 50
+    """Updates until the highest learning rate."""
+    kl: float = 1e-4
+    """Weight of the Kullback-Leibler term (mean over latent values)."""
+    figure: float = 3.0
+    """Weight of people's pixels; background has 1."""
+    small: float = 0.05
+    """Parts that cover less than this share of the picture weigh more (square root, at most three times)."""
+    edges: float = 1.0
+    """Weight of the differences of neighbouring pixels; makes edges sharp."""
+    ema: float = 0.998
+    """Averaging of the weights over updates."""
+    skeletons: float = 0.08
+    """Share of skeleton pictures in the mix, so that HumanSD can encode them."""
+    held_out: int = 256
+    """Last pictures of each folder, kept for measuring."""
+    score: str = ""
+    """module:function that reads pictures, called as function(pictures, records); see scoring.py."""
+    bad_limit: float = 0.01
+    """Share of samples that may be unusable."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        if not self.data:
+            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        if any(side < 16 or side % 8 for side in self.size):
+            raise FiguraInputError("size", f"{self.size}", "height and width in multiples of 8, 16 or more")
+        if not self.widths or any(w < 32 or w % 32 or w % self.widths[0] for w in self.widths):
+            raise FiguraInputError(
+                "widths", f"{self.widths}", "multiples of 32 that are multiples of the first",
+                "ComfyUI's group norms have 32 groups.",
+            )  # fmt: skip
+        check_numbers(self, positive=("lr", "layers", "figure", "held_out"), shares=("skeletons", "ema"))
+
+
+def check_numbers(config: object, positive: tuple[str, ...] = (), shares: tuple[str, ...] = ()) -> None:
+    """Refuse settings outside their range; NaN is outside of any."""
+    for name in positive:
+        if not getattr(config, name) > 0:
+            raise FiguraInputError(name, str(getattr(config, name)), "a number above 0")
+    for name in shares:
+        if not 0 <= getattr(config, name) < 1:
+            raise FiguraInputError(name, str(getattr(config, name)), "a share from 0 to below 1")
