@@ -1,0 +1,86 @@
+"""``figura mannequin train-reader`` and ``figura mannequin read``. No torch at import."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+from .configs import ReaderConfig
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """Reading pictures, or measuring the reader itself."""
+
+    images: Path | None = None
+    """A folder of pictures of one full-length figure each, twice as high as wide. Without it the reader's own
+    accuracy on figures it never saw is measured."""
+    captions: Path | None = None
+    """JSON lines {"file": …, "caption": …}: how far the pictures show what was asked."""
+    reader: Path | None = None
+    """Another reader's file; without it the one that the pack ships."""
+    count: int = 240
+    """Figures for the accuracy."""
+    out: Path | None = None
+    """Write the figures there as JSON too."""
+
+
+def train_reader(config: Annotated[ReaderConfig, arg(name="")]) -> None:
+    """Train the networks that read mannequins (colours, kinds, pose, parts, features)."""
+    from dataclasses import asdict
+
+    from ...common.progress import console
+    from ...common.training.loop import train
+    from .training import ReaderTask
+
+    result = train(ReaderTask(config), config.trainer, console("figures"), about=asdict(config))
+    print(f"{result.steps} updates; {config.trainer.out / 'reader.safetensors'}")
+
+
+def read(config: Annotated[ReadConfig, arg(name="")]) -> None:
+    """Read colours, kinds and pose from pictures of mannequins."""
+    import json
+
+    from ...common.files import atomic_path
+    from .reading import SHIPPED, load_reader
+
+    reader = load_reader(config.reader or SHIPPED)
+    results = _own_accuracy(reader, config.count) if config.images is None else _folder(reader, config)
+    text = json.dumps(results, indent=1)
+    if config.out is not None:
+        with atomic_path(config.out) as temporary:
+            temporary.write_text(text + "\n")
+    print(text)
+
+
+def _own_accuracy(reader: Any, count: int) -> dict[str, Any]:
+    from ...common.errors import FiguraInputError
+    from .scores import accuracy, attribute_fit, render_distance
+
+    if not 2 <= count <= 100_000:
+        raise FiguraInputError("count", str(count), "2 to 100000 figures")
+    scores = accuracy(reader, count) | {
+        f"r2 {name}": fit for name, fit in attribute_fit(reader, count).items()
+    }
+    scores |= render_distance(reader, count)
+    return {name: round(value, 4) for name, value in scores.items()}
+
+
+def _folder(reader: Any, config: ReadConfig) -> dict[str, Any]:
+    from .folder import read_captions, read_folder
+    from .scores import caption_scores
+
+    assert config.images is not None
+    readings = read_folder(reader, config.images)
+    results: dict[str, Any] = {"pictures": {name: _words(reading) for name, reading in readings.items()}}
+    if config.captions is not None:
+        captions = read_captions(config.captions, list(readings))
+        scores = caption_scores([readings[name] for name in captions], list(captions.values()))
+        results["scores"] = {name: round(value, 4) for name, value in scores.items()}
+    return results
+
+
+def _words(reading: Any) -> dict[str, Any]:
+    points = [[round(float(value), 2) for value in point] for point in reading.keypoints]
+    return {"caption": reading.caption, "colors": reading.colors, "kinds": reading.kinds, "keypoints": points}
