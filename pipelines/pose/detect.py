@@ -4,6 +4,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from torch import Tensor
+
 from ..common.errors import FiguraInputError
 from ..common.images import read_image
 from .estimators.estimate import DetectConfig, Detector, Estimator, estimate
@@ -30,9 +32,20 @@ def detect_file(
         detector: a folder of transformers that finds people, for estimators that need boxes; None takes the
             first one beside the estimator, and without any the whole picture is one person.
     """
+    return picture_poses(read_image(path), model, backend, detector, config)[0]
+
+
+def picture_poses(
+    image: Tensor,
+    model: str | Path | None = None,
+    backend: str = "auto",
+    detector: str | Path | None = None,
+    config: DetectConfig | None = None,
+) -> list[Pose]:
+    """The people of every picture of an IMAGE batch [B, H, W, 3]; arguments as in ``detect_file``."""
     estimator = _estimator(backend, str(model or ""))
     finder = _detector(str(detector or "")) if estimator.needs_boxes else None
-    return estimate(read_image(path), estimator, finder, config=config)[0]
+    return estimate(image, estimator, finder, config=config)
 
 
 @lru_cache(maxsize=1)

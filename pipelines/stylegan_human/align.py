@@ -105,6 +105,7 @@ def align(
     source = image.shape[1], image.shape[2]
     photo, alpha = reduced(image[0].cpu().numpy(), mask[0].cpu().numpy())
     person = largest_blob(alpha, config.threshold, what)
+    pose = people_inside(pose, mask[0].cpu().numpy() > config.threshold)
     plan = plan_alignment(person, _middle(pose, source, photo.shape, config, what), photo.shape, config, what)
     keep = config.background == "keep"
     aligned = cut(to_bytes(photo) if keep else on_white(photo, alpha), plan, config.size)
@@ -181,6 +182,16 @@ def largest_blob(alpha: np.ndarray, threshold: float = 0.5, what: str = "image")
     return int(x0), int(y0), int(x1), int(y1)
 
 
+def people_inside(pose: Pose, mask: np.ndarray) -> Pose:
+    """Of several people those half of whose joints lie in the mask [H, W]: others only stand by."""
+    if len(pose) < 2 or pose.size != mask.shape:
+        return pose
+    places = pose.people[..., :2].round().astype(int).clip(0, [mask.shape[1] - 1, mask.shape[0] - 1])
+    seen = pose.people[..., 2] > 0
+    inside = (mask[places[..., 1], places[..., 0]] & seen).sum(axis=1)
+    return pose.pick(inside * 2 >= np.maximum(seen.sum(axis=1), 1))
+
+
 def _middle(pose: Pose, source: Size, working: tuple[int, ...], config: AlignConfig, what: str) -> float:
     """The body's middle x in the working picture: between neck and hips, as the rule rounds it."""
     if pose.size != tuple(source):
@@ -195,7 +206,8 @@ def _middle(pose: Pose, source: Size, working: tuple[int, ...], config: AlignCon
 def joints_of(pose: Pose, config: AlignConfig, what: str = "image") -> dict[str, np.ndarray]:
     """Neck and hips of the one person, each (x, y, score), or the reason why this pose will not do."""
     if not len(pose):
-        raise FiguraInputError(f"{what}, pose", "nobody", "one person", "No person was found in the photo.")
+        raise FiguraInputError(f"{what}, pose", "nobody", "one person",
+                               "No person was found in the photo, or none inside the mask.")  # fmt: skip
     if len(pose) > 1 and config.several == "refuse":
         raise FiguraInputError(
             f"{what}, pose", f"{len(pose)} people", "exactly one",

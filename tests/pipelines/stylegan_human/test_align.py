@@ -65,6 +65,15 @@ def test_the_largest_of_several_people():
     assert image.shape[0] == 1
 
 
+def test_bystanders_outside_the_mask_do_not_count():
+    """The published script looks for people on the whitened picture; here the mask tells who is meant."""
+    several = pose(people=2)
+    several.people[1, :, 0] = 150
+    assert align(photo(), mask(), several)[1].box == align(photo(), mask(), pose())[1].box
+    with pytest.raises(FiguraInputError, match="none inside the mask"):
+        align(photo(), mask(), Pose(several.people[[1, 1]], SIZE))
+
+
 def test_cut_off_at_the_top_can_be_allowed():
     cut_off = mask((60, 0, 100, 200))
     with pytest.raises(FiguraInputError, match="upper edge"):
