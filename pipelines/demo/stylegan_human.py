@@ -64,3 +64,18 @@ def run(models_dir: Path, out: Path, progress: Progress) -> list[DemoResult]:
         results.append(DemoResult(f"StyleGAN{generator.version} {name}", seconds, picture))
         progress(i + 1, len(FILES), pixels[0])
     return results
+
+
+def write_clip(path: Path) -> None:
+    """A tiny CLIP, text and picture half, with random weights, as transformers saves one."""
+    from safetensors.torch import save_file
+    from transformers import CLIPConfig, CLIPModel
+
+    half = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 1}
+    pictures = half | {"image_size": 32, "patch_size": 8}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CLIPModel(CLIPConfig(text_config=half, vision_config=pictures, projection_dim=16))
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file({name: tensor for name, tensor in state.items() if "position_ids" not in name}, path)

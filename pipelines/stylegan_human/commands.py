@@ -1,5 +1,5 @@
-"""The verbs of this system on the command line: ``figura stylegan generate | interpolate | mix | edit | info
-| convert``.
+"""The verbs of this system on the command line: ``figura stylegan generate | info | convert`` here, the
+others in files of their own.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .explore_commands import edit, interpolate, mix
+from .align_commands import align, bg_white, paste
+from .explore_commands import edit, latent, mix
+from .film_commands import interpolate, mix_video, walk
+from .find_commands import find
+from .invert_commands import invert
+from .train_commands import train
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,13 @@ class GenerateConfig:
 def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
     """Generate pictures from seeds."""
     from ..common.images import to_uint8, write_png
+    from ..common.processes import share
     from ..common.progress import console
     from .generate import sample_ws, synthesize
     from .latents import parse_seeds
     from .loading import load_generator
 
-    seeds = parse_seeds(config.seeds)
+    seeds = [seed for _, seed in share(parse_seeds(config.seeds))]
     generator = load_generator(config.network).to(pick_device(config.device))
     report, steps = console("generating"), generator.synthesis.num_steps
     for i, seed in enumerate(seeds):
@@ -59,18 +65,9 @@ def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
 
 def pick_device(name: str):
     """The torch device of a ``--device`` flag."""
-    import torch
+    from ..common.processes import find_device
 
-    from ..common.errors import FiguraInputError
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise FiguraInputError(
-            "--device", f"'{name}', which torch cannot use here", "cpu, cuda or auto"
-        ) from error
+    return find_device(name)
 
 
 def info(network: Annotated[Path, tyro.conf.Positional]) -> None:
@@ -95,7 +92,16 @@ COMMANDS: dict = {
     "generate": generate,
     "interpolate": interpolate,
     "mix": mix,
+    "mix-video": mix_video,
+    "walk": walk,
+    "latent": latent,
     "edit": edit,
+    "find": find,
+    "invert": invert,
+    "align": align,
+    "paste": paste,
+    "bg-white": bg_white,
     "info": info,
     "convert": convert,
+    "train": train,
 }

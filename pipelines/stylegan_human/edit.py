@@ -6,7 +6,7 @@ w in the weights alone. Shifts of styles never touch the layers that make colour
 every layer of their rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor
 from ..common.errors import FiguraInputError
 from ..common.progress import Progress, part, silent
 from .generator import Generator
-from .latents import check_ws
+from .latents import check_ws, parse_rows
 from .noise import noise_source
 from .synthesis import Context, PrefixCache, Synthesis
 
 SEFA_ROWS = range(4, 8)  # what the released directions move: clothes, at 1024x512
+EVERY_ROW = -1  # as a row's number: all rows, however many the network has
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,28 @@ class Edit:
     name: str
     styles: dict[int, Tensor] = field(default_factory=dict)
     rows: dict[int, Tensor] = field(default_factory=dict)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its vectors under the names they have in files: ``style.0``, ``row.4``, ..."""
+        named = [("style", self.styles), ("row", self.rows)]
+        return {
+            f"{kind}.{'all' if i == EVERY_ROW else i}": vector.detach().cpu().clone()
+            for kind, group in named
+            for i, vector in group.items()
+        }
+
+    @classmethod
+    def of_tensors(cls, name: str, state: Mapping[str, Tensor], prefix: str = "") -> "Edit":
+        """The edit whose vectors are in ``state`` under the names of ``tensors``, after ``prefix``."""
+
+        def group(kind: str) -> dict[int, Tensor]:
+            start = f"{prefix}{kind}."
+            found = {key.removeprefix(start): v for key, v in state.items() if key.startswith(start)}
+            found = {str(EVERY_ROW) if word == "all" else word: v for word, v in found.items()}
+            numbered = {word: v for word, v in found.items() if word.removeprefix("-").isdecimal()}
+            return {int(word): vector.float().flatten() for word, vector in numbered.items()}
+
+        return cls(name, group("style"), group("row"))
 
 
 Stack = Sequence[tuple[Edit, float]]
@@ -104,10 +127,10 @@ def check_edit(edit: Edit, generator: Generator) -> None:
         if len(vector) != width:
             _refuse(edit, f"{len(vector)} values for style {i}", f"{width} values")
     for row, vector in edit.rows.items():
-        if not 0 <= row < config.num_ws or len(vector) != config.w_dim:
-            _refuse(
-                edit, f"{len(vector)} values for row {row}", f"{config.w_dim}, rows 0 to {config.num_ws - 1}"
-            )
+        if not EVERY_ROW <= row < config.num_ws or len(vector) != config.w_dim:
+            place = "every row" if row == EVERY_ROW else f"row {row}"
+            rows = f"rows 0 to {config.num_ws - 1}"
+            _refuse(edit, f"{len(vector)} values for {place}", f"{config.w_dim} values, {rows}")
     if not all(torch.isfinite(vector).all() for vector in [*edit.styles.values(), *edit.rows.values()]):
         raise FiguraInputError(f"edit '{edit.name}'", "values that are NaN or infinite", "finite values")
 
@@ -121,7 +144,8 @@ def edited_ws(ws: Tensor, stack: Stack) -> Tensor:
     ws = ws.clone()
     for edit, strength in stack:
         for row, vector in edit.rows.items():
-            ws[:, row] += strength * vector.to(ws)
+            chosen = slice(None) if row == EVERY_ROW else slice(row, row + 1)
+            ws[:, chosen] += strength * vector.to(ws)
     return ws
 
 
@@ -180,6 +204,11 @@ def spread(first: float, last: float, steps: int) -> list[float]:
     if steps < 1:
         raise FiguraInputError("steps", str(steps), "1 or more")
     return [check_strength(first + (last - first) * i / max(steps - 1, 1)) for i in range(steps)]
+
+
+def parse_edit_rows(text: str, num_ws: int = 64) -> list[int] | None:
+    """Rows of an edit: nothing gives None (as the file says), ``all`` every row, else as ``parse_rows``."""
+    return None if not text.strip() else parse_rows(text, num_ws) or [EVERY_ROW]
 
 
 def parse_strengths(text: str) -> list[float]:

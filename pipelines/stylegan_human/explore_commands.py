@@ -1,53 +1,17 @@
-"""``figura stylegan interpolate | mix | edit``: the released scripts' flags, on every generation of
-networks.
-"""
+"""``figura stylegan mix | edit | latent``: sheets and strips, with the flags of the released scripts."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from .film_commands import load
 
-@dataclass(frozen=True)
-class InterpolateConfig:
-    """A film from one person to another."""
-
-    network: Path
-    """Network .pkl (v1, v2, v3) or converted .safetensors."""
-    seeds: str
-    """Two seeds; the film goes from the second towards the first, as the released script does."""
-    trunc: float = 0.8
-    """Truncation psi."""
-    num_interps: int = 100
-    """Frames."""
-    fps: float = 15
-    """Frames a second."""
-    mode: Literal["linear", "spherical"] = "linear"
-    """Straight through z, or along an arc."""
-    format: Literal["gif", "mp4"] = "gif"
-    """Kind of film."""
-    outdir: Path = Path("outputs/inter_gifs")
-    """Folder for the film."""
-    device: str = "auto"
-    """cpu, cuda, or auto."""
-
-
-def interpolate(config: Annotated[InterpolateConfig, tyro.conf.arg(name="")]) -> None:
-    """Film a walk between two seeds."""
-    from ..common.images import to_uint8
-    from ..common.progress import console
-    from .explore import path_of_seeds
-    from .generate import synthesize
-    from .latents import parse_seeds
-    from .video import write_film
-
-    seeds, generator = parse_seeds(config.seeds), _load(config.network, config.device)
-    ws = path_of_seeds(generator, seeds, config.num_interps, config.trunc, config.mode)
-    frames = to_uint8(synthesize(generator, ws, progress=console("drawing")))
-    path = config.outdir / f"{seeds[0]}-{seeds[1]}.{config.format}"
-    write_film(path, list(frames), config.fps)
-    print(f"wrote {path}")
+if TYPE_CHECKING:
+    from .edit import Edit
+    from .generator import Generator
+    from .latent_file import Latents
 
 
 @dataclass(frozen=True)
@@ -84,7 +48,7 @@ def mix(config: Annotated[MixConfig, tyro.conf.arg(name="")]) -> None:
     from .latents import parse_rows, parse_seeds
 
     rows, columns = parse_seeds(config.rows), parse_seeds(config.cols)
-    generator = _load(config.network, config.device)
+    generator = load(config.network, config.device)
     styles = parse_rows(config.styles, generator.config.num_ws) or list(range(generator.config.num_ws))
     down, along = (sample_ws(generator, seeds, config.trunc) for seeds in (rows, columns))
     images = to_image(
@@ -103,20 +67,28 @@ class EditConfig:
 
     network: Path
     """Network .pkl (v1, v2, v3) or converted .safetensors."""
-    seeds: str
+    seeds: str = ""
     """Whom to edit."""
+    latent: Path | None = None
+    """Instead: the latents of a file (.safetensors, .pt, .npz), such as an inverted photo's."""
     direction: Path | None = None
     """Direction file; see the node StyleGAN Load Direction. Left out: a direction from the weights
     (--sefa).
     """
     sefa: int = 0
     """Number of the direction found in the weights, strongest first."""
-    rows: str = "4-7"
-    """Rows of w that a direction of w moves."""
+    rows: str = ""
+    """Rows of w that a direction of w moves, or all; as its file says, else 4-7, when left out."""
     strengths: str = "-5,0,5"
     """Strengths, one picture each, side by side."""
     trunc: float = 0.8
-    """Truncation psi."""
+    """Truncation psi of seeds; latents of a file are drawn as they are."""
+    noise_mode: Literal["const", "random", "none"] = "const"
+    """Fine detail."""
+    film: Literal["none", "gif", "mp4"] = "none"
+    """Also a film from the first strength to the last."""
+    film_steps: int = 90
+    """Frames of it."""
     outdir: Path = Path("outputs/edit")
     """Folder for the strips."""
     device: str = "auto"
@@ -124,35 +96,154 @@ class EditConfig:
 
 
 def edit(config: Annotated[EditConfig, tyro.conf.arg(name="")]) -> None:
-    """Draw seeds with an edit at several strengths, one strip for each seed."""
+    """Draw seeds or latents with an edit at several strengths, one strip for each."""
     from ..common.images import to_image, write_png
     from ..common.progress import console
-    from .directions import load_direction
-    from .edit import direction_in_w, parse_strengths, sefa_vector, sweep
-    from .generate import sample_ws
+    from .edit import check_edit, parse_strengths, sweep
     from .grid import sheet
-    from .latents import parse_rows, parse_seeds
 
-    seeds, generator = parse_seeds(config.seeds), _load(config.network, config.device)
-    rows = parse_rows(config.rows, generator.config.num_ws)
-    if config.direction is not None:
-        change = load_direction(config.direction, rows)
-    else:
-        every = list(range(generator.config.num_ws))
-        change = direction_in_w(
-            sefa_vector(generator.synthesis, config.sefa), rows or every, f"sefa{config.sefa}"
-        )
     strengths = parse_strengths(config.strengths)
-    for seed in seeds:
-        ws = sample_ws(generator, [seed], config.trunc)
-        pixels = sweep(generator, ws, [(change, 0.0)], 0, strengths, progress=console(f"seed {seed}"))
-        path = config.outdir / f"{change.name}_seed{seed:04d}.png"
+    _check_people(config.seeds, config.latent)
+    generator = load(config.network, config.device)
+    change = _direction(config, generator)
+    check_edit(change, generator)
+    for name, person in _people(generator, config.seeds, config.latent, config.trunc):
+        stack = [*person.edits, (change, 0.0)]
+        pixels = sweep(
+            generator, person.ws, stack, len(stack) - 1, strengths, config.noise_mode,
+            progress=console(name),
+        )  # fmt: skip
+        path = config.outdir / f"{change.name}_{name}.png"
         write_png(path, sheet(to_image(pixels), columns=len(strengths), gap=0)[0])
         print(f"wrote {path}")
+        if config.film != "none":
+            _film(config, generator, person, change, path.with_suffix(f".{config.film}"), strengths)
 
 
-def _load(network: Path, device: str):
-    from .commands import pick_device
-    from .loading import load_generator
+def _check_people(seeds: str, latent: Path | None) -> None:
+    from ..common.errors import FiguraInputError
 
-    return load_generator(network).to(pick_device(device))
+    if bool(seeds.strip()) == (latent is not None):
+        came = "both --seeds and --latent" if latent else "neither --seeds nor --latent"
+        raise FiguraInputError("person", came, "one of them")
+
+
+def _people(
+    generator: "Generator", seeds: str, latent: Path | None, psi: float
+) -> list[tuple[str, "Latents"]]:
+    """Name and latent of everyone asked for."""
+    from .generate import sample_ws
+    from .latent_file import Latents, load_latents
+    from .latents import parse_seeds
+
+    if latent is None:
+        return [
+            (f"seed{seed:04d}", Latents(sample_ws(generator, [seed], psi))) for seed in parse_seeds(seeds)
+        ]
+    found = load_latents(latent)
+    return [(f"{latent.stem}_{i}", Latents(ws, edits=found.edits)) for i, ws in enumerate(found.ws.split(1))]
+
+
+def _direction(config: EditConfig, generator: "Generator") -> "Edit":
+    from .directions import load_direction
+    from .edit import SEFA_ROWS, direction_in_w, parse_edit_rows, sefa_vector
+
+    rows = parse_edit_rows(config.rows, generator.config.num_ws)
+    if config.direction is not None:
+        return load_direction(config.direction, rows)
+    vector = sefa_vector(generator.synthesis, config.sefa)
+    return direction_in_w(vector, rows or SEFA_ROWS, f"sefa{config.sefa}")
+
+
+def _film(
+    config: EditConfig,
+    generator: "Generator",
+    person: "Latents",
+    change: "Edit",
+    path: Path,
+    strengths: list[float],
+) -> None:
+    from ..common.images import to_uint8
+    from .edit import spread, sweep
+    from .video import write_film
+
+    stack = [*person.edits, (change, 0.0)]
+    moments = spread(strengths[0], strengths[-1], config.film_steps)
+    pixels = sweep(generator, person.ws, stack, len(stack) - 1, moments, config.noise_mode)
+    write_film(path, list(to_uint8(pixels)), 30)
+    print(f"wrote {path}")
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    """Latents computed and saved, and drawn if wished."""
+
+    output: Annotated[Path, tyro.conf.Positional]
+    """File to write: .safetensors (with seeds and edits), .pt or .npz (ws alone, as the released tools')."""
+    network: Path
+    """Network .pkl (v1, v2, v3) or converted .safetensors."""
+    seeds: str = ""
+    """Whose latents."""
+    latent: Path | None = None
+    """Instead: those of a file."""
+    blend: Path | None = None
+    """Move towards the latents of this file, by --factor."""
+    add: Path | None = None
+    """Add the latents of this file, times --factor."""
+    subtract: Path | None = None
+    """Take away the latents of this file, times --factor."""
+    factor: float | None = None
+    """How much; 0.5 for --blend and 1 for the others when left out."""
+    mode: Literal["linear", "spherical"] = "linear"
+    """Way of --blend."""
+    rows: str = "all"
+    """Rows that --blend, --add, --subtract and --truncate change."""
+    trunc: float = 1.0
+    """Truncation psi of seeds."""
+    truncate: float = 1.0
+    """Truncation psi of the result."""
+    picture: Path | None = None
+    """Also draw the result, as one sheet (.png)."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+
+
+def latent(config: Annotated[LatentConfig, tyro.conf.arg(name="")]) -> None:
+    """Compute with latents: blend, add, subtract, truncate rows, convert between file formats."""
+    import torch
+
+    from ..common.images import to_image, write_png
+    from .generate import device_of, synthesize
+    from .grid import sheet
+    from .latent_file import Latents, save_latents
+    from .latents import check_ws, parse_rows, truncate_rows
+
+    _check_people(config.seeds, config.latent)
+    generator = load(config.network, config.device)
+    shape = generator.config.num_ws, generator.config.w_dim
+    people = [person for _, person in _people(generator, config.seeds, config.latent, config.trunc)]
+    rows = parse_rows(config.rows, shape[0])
+    ws = _computed(config, check_ws(torch.cat([person.ws for person in people]), *shape).cpu(), rows)
+    ws = truncate_rows(ws, generator.mapping.w_avg.cpu(), config.truncate, rows)
+    result = Latents(ws, edits=people[0].edits)
+    save_latents(config.output, result)
+    print(f"wrote {config.output}: {len(ws)} latent(s)")
+    if config.picture is not None:
+        pixels = synthesize(generator, result.ws.to(device_of(generator)), edits=result.edits)
+        write_png(config.picture, sheet(to_image(pixels))[0])
+
+
+def _computed(config: LatentConfig, ws, rows: list[int] | None):
+    """``ws`` after --blend, --add and --subtract, in this order."""
+    from .latent_file import load_latents
+    from .latents import blend, combine
+
+    if config.blend is not None:
+        factor = 0.5 if config.factor is None else config.factor
+        ws = blend(ws, load_latents(config.blend).ws, factor, config.mode, rows)
+    for operation, path in (("add", config.add), ("subtract", config.subtract)):
+        if path is not None:
+            ws = combine(
+                ws, load_latents(path).ws, operation, 1.0 if config.factor is None else config.factor, rows
+            )
+    return ws

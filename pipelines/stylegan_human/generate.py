@@ -2,12 +2,14 @@
 call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
+from ..common.images import to_uint8
 from ..common.progress import Progress, part, silent
 from .edit import Stack, check_edit, check_strength, edited_styles
 from .generator import Generator
@@ -69,6 +71,25 @@ def synthesize(
         picture = generator.synthesis.render(context, part(progress, i, len(chunks)))
         pixels[i * count : i * count + len(rows)] = picture.cpu()
     return pixels
+
+
+def frames(
+    generator: Generator,
+    ws: Tensor,
+    noise_mode: str = "const",
+    noise_seed: int = 0,
+    progress: Progress = silent,
+    edits: Stack = (),
+) -> Iterator[np.ndarray]:
+    """The pictures of ``ws`` as uint8 [H, W, 3], a few at a time, so that a long film never lies in memory.
+
+    Random noise is the same in every frame; else it would flicker.
+    """
+    chunks = ws.split(4 if device_of(generator).type == "cuda" else 1)
+    for i, chunk in enumerate(chunks):
+        seeds = [noise_seed] * len(chunk)
+        listener = part(progress, i, len(chunks))
+        yield from to_uint8(synthesize(generator, chunk, noise_mode, seeds, progress=listener, edits=edits))
 
 
 def _check_size(count: int, picture_bytes: int) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..common.errors import FiguraInputError
 from ..common.seeds import check_seed, numpy_seed
+from .choices import BLEND_MODES, OPERATIONS
 
 
 def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -33,9 +34,7 @@ def parse_seeds(text: str, limit: int = 4096, what: str = "seeds") -> list[int]:
             raise FiguraInputError(what, f"'{part}'", "numbers and ranges such as 1,3,5-9")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
-            raise FiguraInputError(
-                "seeds", f"the range '{part}'", f"the smaller number first: {last}-{first}"
-            )
+            raise FiguraInputError(what, f"the range '{part}'", f"the smaller number first: {last}-{first}")
         if len(seeds) + last - first >= limit:
             raise FiguraInputError(what, f"more than {limit}", f"{limit} or fewer")
         seeds += range(first, last + 1)
@@ -57,6 +56,14 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -
     rows = ws.shape[1] if cutoff is None else min(cutoff, ws.shape[1])
     moved = w_avg.to(ws) + psi * (ws[:, :rows] - w_avg.to(ws))
     return torch.cat([moved, ws[:, rows:]], dim=1)
+
+
+def truncate_rows(ws: Tensor, w_avg: Tensor, psi: float, rows: Sequence[int] | None) -> Tensor:
+    """``truncate`` in ``rows`` only; None means all."""
+    if not -10 <= psi <= 10:
+        raise FiguraInputError("truncation psi", str(psi), "a number from -10 to 10, usually 0.5 to 1")
+    moved = truncate(ws, w_avg, psi)
+    return moved if rows is None else mix_styles(ws, moved, rows)
 
 
 def mix_styles(ws: Tensor, source: Tensor, rows: Sequence[int]) -> Tensor:
@@ -87,9 +94,6 @@ def slerp(a: Tensor, b: Tensor, alpha: float, threshold: float = 0.9995) -> Tens
     return torch.where(cosine.abs() > threshold, lerp(a, b, alpha), arc)
 
 
-BLEND_MODES = ("linear", "spherical")
-
-
 def blend(
     a: Tensor, b: Tensor, factor: float, mode: str = "linear", rows: Sequence[int] | None = None
 ) -> Tensor:
@@ -101,6 +105,22 @@ def blend(
         raise FiguraInputError("factor", str(factor), "a number, usually 0 to 1")
     moved = lerp(a, b, factor) if mode == "linear" else slerp(a, b, factor)
     return moved if rows is None else mix_styles(a, moved, rows)
+
+
+def combine(
+    a: Tensor, b: Tensor, operation: str, factor: float = 1.0, rows: Sequence[int] | None = None
+) -> Tensor:
+    """a + factor * b, or a - factor * b, in all rows or in ``rows`` only: sums and differences of latents.
+
+    A difference of two latents is no person but a way from one to the other, to be added to a third.
+    """
+    check_same_model(a, b)
+    if operation not in OPERATIONS:
+        raise FiguraInputError("operation", repr(operation), " or ".join(OPERATIONS))
+    if not abs(factor) <= 1e4:
+        raise FiguraInputError("factor", str(factor), "a number from -10000 to 10000")
+    result = a + (factor if operation == "add" else -factor) * b
+    return result if rows is None else mix_styles(a, result, rows)
 
 
 def parse_rows(text: str, num_ws: int) -> list[int] | None:

@@ -53,9 +53,11 @@ class Mapping(nn.Module):
         w = self._layers(z, c)
         if update_emas and self.w_avg_beta is not None:
             self.w_avg.copy_(w.detach().mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
-        ws = w.unsqueeze(1).repeat(1, self.num_ws, 1)
-        cutoff = self.truncation_cutoff if truncation_cutoff is None else truncation_cutoff
-        return truncate(ws, self.w_avg, truncation_psi, cutoff)
+        return self.truncated(w.unsqueeze(1).repeat(1, self.num_ws, 1), truncation_psi, truncation_cutoff)
+
+    def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+        """ws with the first ``cutoff`` rows (None: the model's own default) moved towards the average."""
+        return truncate(ws, self.w_avg, psi, self.truncation_cutoff if cutoff is None else cutoff)
 
     def _layers(self, z: Tensor, c: Tensor | None) -> Tensor:
         x = normalize_2nd_moment(z.to(torch.float32))

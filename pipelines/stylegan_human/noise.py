@@ -1,16 +1,15 @@
 """Where the synthesis network takes its per-pixel noise from: its own fixed maps, fresh draws, or nowhere."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
 from ..common.seeds import generator
+from .choices import NOISE_MODES, NoiseMode
 
-NoiseMode = Literal["const", "random", "none"]
-NOISE_MODES: tuple[NoiseMode, ...] = ("const", "random", "none")
+__all__ = ["NOISE_MODES", "NoiseMode", "NoiseSource", "noise_source"]
 NoiseSource = Callable[[int, Tensor], Tensor | None]
 """(layer, the layer's own noise [H, W]) -> what to add: [H, W], [N, 1, H, W], or None."""
 

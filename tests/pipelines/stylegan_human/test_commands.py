@@ -84,24 +84,6 @@ def test_sheet_places_pictures_and_labels():
     assert strip.min() < 0.5 < strip.max(), "black on white"
 
 
-@pytest.mark.parametrize("kind", ["gif", "mp4"])
-def test_interpolate(network, tmp_path, monkeypatch, kind):
-    pytest.importorskip("av")
-    run(
-        monkeypatch, "interpolate", "--network", network, "--seeds", "3,4", "--num-interps", "5",
-        "--format", kind, "--outdir", tmp_path,
-    )  # fmt: skip
-    import av
-
-    with av.open(str(tmp_path / f"3-4.{kind}")) as film:
-        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-    assert len(frames) == 5 and frames[0].shape == (64, 32, 3)
-    generator = load_generator(network)
-    first = to_uint8(synthesize(generator, sample_ws(generator, [4], 0.8)))[0]
-    # Lossy formats: the mean error says it is that picture, not another seed's.
-    assert np.abs(frames[0].astype(int) - first).mean() < 25
-
-
 def test_mix(network, tmp_path, monkeypatch):
     words = "--rows 1,2 --cols 3-5 --styles 0-3".split()
     run(monkeypatch, "mix", "--network", network, *words, "--outdir", tmp_path)
@@ -119,9 +101,14 @@ def test_edit(network, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        ("interpolate", "--seeds", "1"),
-        ("interpolate", "--seeds", "1,2", "--num-interps", "0"),
-        ("interpolate", "--seeds", "1,2", "--fps", "0"),
+        ("edit",),
+        ("edit", "--seeds", "1", "--latent", "nowhere.pt"),
+        ("edit", "--seeds", "1", "--strengths", "nan"),
+        ("edit", "--latent", "nowhere.pt"),
+        ("latent", "w.safetensors", "--seeds", "1", "--rows", "99"),
+        ("latent", "w.txt", "--seeds", "1"),
+        ("latent", "w.pt", "--seeds", "1", "--blend", "nowhere.npz"),
+        ("latent", "w.pt", "--seeds", "1", "--truncate", "nan"),
         ("mix", "--rows", "1", "--cols", "2", "--styles", "99"),
         ("edit", "--seeds", "1", "--strengths", "much"),
         ("edit", "--seeds", "1", "--sefa", "4000"),

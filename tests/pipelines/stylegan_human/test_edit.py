@@ -18,9 +18,9 @@ from comfyui_figura.pipelines.stylegan_human.edit import (
     style_channels,
     sweep,
 )
-from comfyui_figura.pipelines.stylegan_human.explore import mixing_matrix, path_of_seeds, path_of_ws
+from comfyui_figura.pipelines.stylegan_human.explore import mixing_matrix
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.latents import mix_styles, seeds_to_z
+from comfyui_figura.pipelines.stylegan_human.latents import mix_styles
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
@@ -126,23 +126,6 @@ def test_files_that_are_no_directions(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FiguraInputError):
         load_direction(tmp_path / name)
-
-
-def test_released_interpolation(generator):
-    ws = path_of_seeds(generator, [3, 4], 4, 0.8)
-    z = seeds_to_z([3, 4], 32).float()
-    assert torch.equal(ws[:1], sample_ws(generator, [4], 0.8)), "starts at the second seed"
-    expected = generator.mapping(0.75 * z[:1] + 0.25 * z[1:], None, 0.8)
-    torch.testing.assert_close(ws[3:], expected, rtol=0, atol=1e-5)
-
-
-def test_walks(generator):
-    ws = sample_ws(generator, [1, 2, 3])
-    open_walk, loop = path_of_ws(ws, 4), path_of_ws(ws, 4, loop=True)
-    assert len(open_walk) == 2 * 4 + 1 and len(loop) == 3 * 4
-    assert torch.allclose(open_walk[4], ws[1]) and torch.equal(open_walk[-1], ws[2])
-    with pytest.raises(FiguraInputError):
-        path_of_ws(ws[:1], 4)
 
 
 @pytest.mark.parametrize("styles", [[0, 1, 2], [5, 6]])
