@@ -68,7 +68,7 @@ def load_segmenter(folder: str | Path, device: str = "cpu") -> Segmenter:
     if path is None:
         raise FiguraWeightsError(folder.name, "no weights", "model.safetensors in that folder")
     config = SegformerConfig.from_dict(settings)
-    wanted = person_classes(dict(config.id2label or {}), folder.name)
+    wanted = person_classes({int(n): str(word) for n, word in (config.id2label or {}).items()}, folder.name)
     model = SegformerForSemanticSegmentation(config)
     missing, _ = model.load_state_dict(load_state_dict(path), strict=False)
     if missing:
