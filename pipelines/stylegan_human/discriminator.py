@@ -29,6 +29,8 @@ class DiscriminatorConfig:
     conv_clamp: float | None = 256
     mbstd_group_size: int | None = 4
     mapping_layers: int = 8
+    residual: bool = True
+    """False leaves the blocks' skips out, as the published cifar preset does."""
 
     @property
     def resolutions(self) -> list[int]:
@@ -90,7 +92,7 @@ class Block(nn.Module):
         self.fromrgb = Conv(config.img_channels, inner, 1, clamp=clamp) if first else None
         self.conv0 = Conv(inner, inner, 3, clamp=clamp)
         self.conv1 = Conv(inner, outer, 3, down=2, clamp=clamp)
-        self.skip = Conv(inner, outer, 1, down=2, bias=False, act=False)
+        self.skip = Conv(inner, outer, 1, down=2, bias=False, act=False) if config.residual else None
 
     def forward(self, x: Tensor, force_fp32: bool = False) -> Tensor:
         """[N, C, H, W] -> [N, C', H / 2, W / 2]."""
@@ -98,6 +100,8 @@ class Block(nn.Module):
         x = x.to(torch.float16 if half else torch.float32)
         if self.fromrgb is not None:
             x = self.fromrgb(x)
+        if self.skip is None:
+            return self.conv1(self.conv0(x))
         return self.skip(x, math.sqrt(0.5)) + self.conv1(self.conv0(x), math.sqrt(0.5))
 
 

@@ -1,0 +1,187 @@
+"""The settings of a training run as flags, under the published scripts' names. No torch here."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from ...common.errors import FiguraInputError
+from ...common.training.configs import TrainerConfig
+
+PRESETS = (
+    "auto", "shhq", "stylegan2", "paper256", "paper512", "paper1024", "cifar", "stylegan3-t", "stylegan3-r",
+    "tiny",
+)  # fmt: skip
+AUGMENTATIONS = (
+    "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "body",
+)  # fmt: skip
+Preset = Literal[
+    "auto", "shhq", "stylegan2", "paper256", "paper512", "paper1024", "cifar", "stylegan3-t", "stylegan3-r",
+    "tiny",
+]  # fmt: skip
+Pipe = Literal[
+    "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "body",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A StyleGAN2 or StyleGAN3 from a folder of aligned pictures. What is left out comes from the preset."""
+
+    data: Path
+    """Folder or .zip of pictures of one size, twice as high as wide, the height a power of two; with labels
+    in dataset.json if there are any."""
+    outdir: Path = Path("runs/stylegan")
+    """The run's folder. The same command again resumes the run in it."""
+    cfg: Preset = "shhq"
+    """Preset: shhq and auto suit themselves to resolution and number of GPUs; tiny trains on a CPU."""
+    trainer: TrainerConfig = field(default_factory=lambda: TrainerConfig(Path("runs/stylegan")))
+    """What all training has in common. Its out, steps, batch, accumulate and seed, and its rhythm, follow
+    from the flags of the published scripts above and below."""
+
+    kimg: float | None = None
+    """Length of the run in thousands of pictures."""
+    batch: int | None = None
+    """Pictures per update, over all processes."""
+    batch_gpu: int | None = None
+    """Pictures at once in one process; the rest of a batch follows in further rounds."""
+    seed: int = 0
+    """Of weights, order and noise."""
+    snap: int = 50
+    """Ticks between snapshots (network, sample grid, metrics)."""
+    tick: float = 4
+    """Thousands of pictures in a tick."""
+
+    square: bool = False
+    """Pictures as high as wide instead of twice as high."""
+    cond: bool = False
+    """Train on the labels in dataset.json."""
+    subset: int | None = None
+    """Use so many pictures, chosen by the seed, instead of all."""
+    mirror: bool = False
+    """Show every picture mirrored too."""
+    max_bad: float = 0.01
+    """Share of unusable pictures that may be skipped."""
+
+    gamma: float | None = None
+    """Weight of R1."""
+    pl_weight: float | None = None
+    """Weight of path length regularisation."""
+    style_mixing: float | None = None
+    """Share of updates with style mixing."""
+    glr: float | None = None
+    """Generator's learning rate."""
+    dlr: float | None = None
+    """Discriminator's learning rate."""
+    ema_kimg: float | None = None
+    """Half-life of the generator's moving average."""
+    cbase: int | None = None
+    """Feature maps at height h: cbase / h …"""
+    cmax: int | None = None
+    """… and no more than this."""
+    map_depth: int | None = None
+    """Layers of the mapping network."""
+    zdim: int | None = None
+    """Numbers in z and in w."""
+    mbstd_group: int | None = None
+    """Pictures in a group of the discriminator's minibatch deviation."""
+
+    aug: Literal["ada", "noaug", "fixed"] = "ada"
+    """Augmentation in front of the discriminator: as strong as overfitting asks for, none, or of fixed
+    strength."""
+    p: float | None = None
+    """Its strength for --aug fixed (0.2 when left out)."""
+    target: float | None = None
+    """Mean sign of the discriminator's verdict on real pictures that --aug ada holds (0.6)."""
+    augpipe: Pipe | None = None
+    """Which augmentations: bgc is geometry and colour; body is bgc without turning people (bgc)."""
+
+    resume: Path | None = None
+    """Start from this network: a .pkl of the published code (G, D and G_ema), a snapshot or the training file
+    of an earlier run."""
+    freezed: int = 0
+    """Leave this many of the discriminator's first layers as --resume has them."""
+
+    fp32: bool = False
+    """Full precision everywhere, and no clamping of feature maps."""
+    allow_tf32: bool = False
+    """Let the GPU round the factors of matrix products to 10 bits."""
+    nobench: bool = False
+    """Do not let cuDNN try several algorithms first."""
+
+    metrics: tuple[Literal["fid", "kid"], ...] = ("fid",)
+    """Measured at every snapshot, if --detector says with what features."""
+    detector: str | None = None
+    """Feature network for the metrics, as module:function: your own code, called without arguments, whose
+    result has features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]."""
+    metric_data: Path | None = None
+    """Pictures to compare with; without it the training set."""
+    metric_samples: int = 50000
+    """Pictures generated for a measurement."""
+    dry_run: bool = False
+    """Print the settings and stop."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for settings that contradict each other or cannot work."""
+        _at_least("--gamma", self.gamma, 0)
+        for name in ("kimg", "tick"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise FiguraInputError(f"--{name}", str(value), "more than 0")
+        for name in (
+            "batch",
+            "batch_gpu",
+            "snap",
+            "subset",
+            "cbase",
+            "cmax",
+            "map_depth",
+            "zdim",
+            "mbstd_group",
+        ):
+            _at_least("--" + name.replace("_", "-"), getattr(self, name), 1)
+        for name in ("glr", "dlr", "ema_kimg", "pl_weight", "freezed", "seed"):
+            _at_least("--" + name.replace("_", "-"), getattr(self, name), 0)
+        for name in ("p", "target", "style_mixing"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise FiguraInputError("--" + name.replace("_", "-"), str(value), "from 0 to 1")
+        self._check_augmentation()
+        if self.freezed and self.resume is None:
+            raise FiguraInputError(
+                "--freezed", f"{self.freezed} without --resume", "layers that have learned something"
+            )
+
+    def _check_augmentation(self) -> None:
+        if self.p is not None and self.aug != "fixed":
+            raise FiguraInputError("--p", f"{self.p} with --aug {self.aug}", "--p with --aug fixed only")
+        if self.target is not None and self.aug != "ada":
+            raise FiguraInputError(
+                "--target", f"{self.target} with --aug {self.aug}", "--target with --aug ada only"
+            )
+        if self.augpipe is not None and self.aug == "noaug":
+            raise FiguraInputError(
+                "--augpipe", f"{self.augpipe} with --aug noaug", "--augpipe with augmentation only"
+            )
+
+
+def _at_least(flag: str, value: float | None, least: float) -> None:
+    if value is not None and not value >= least:
+        raise FiguraInputError(flag, str(value), f"{least} or more")
+
+
+def trainer_config(config: TrainConfig, batch: int, kimg: float, processes: int) -> TrainerConfig:
+    """The shared trainer's settings that the published flags ask for."""
+    rounds = 1
+    if config.batch_gpu is not None:
+        share = processes * config.batch_gpu
+        if batch % share:
+            raise FiguraInputError(
+                "--batch", str(batch), f"a multiple of {share}",
+                f"{processes} processes times --batch-gpu {config.batch_gpu}.",
+            )  # fmt: skip
+        rounds = batch // share
+    every = max(round(config.snap * config.tick * 1000 / batch), 1)
+    return replace(
+        config.trainer, out=config.outdir, steps=max(round(kimg * 1000 / batch), 1), batch=batch,
+        accumulate=rounds, seed=config.seed, checkpoint_every=every, sample_every=every, measure_every=every,
+    )  # fmt: skip
