@@ -15,6 +15,7 @@ from ..common import diffusion, text
 from ..common.errors import FiguraInputError
 from ..common.files import atomic_path
 from ..common.images import to_image
+from ..common.processes import share
 from ..common.progress import Progress, silent
 from ..common.seeds import batch_seeds
 from . import configs, recipe
@@ -127,7 +128,7 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
     config = configs.with_defaults(config)
     model = load(config)
     assert config.outdir is not None
-    for index, prompt in enumerate(prompt for prompt in config.prompts for _ in range(config.images)):
+    for index, prompt in share([prompt for prompt in config.prompts for _ in range(config.images)]):
         seed = batch_seeds(config.seed, index + 1)[-1]
         whole = full_prompt(prompt, config.a_prompt, config.released_commas)
         image = draw(model, whole, config.n_prompt, [seed], (config.H, config.W), progress)

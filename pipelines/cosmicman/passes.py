@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..common import base_model
 from ..common.errors import FiguraInputError, FiguraWeightsError
+from ..common.processes import find_device
 from . import configs, recipe
 from .checkpoint import BASES, open_unet
 from .configs import GenerateConfig
@@ -93,8 +94,6 @@ def _second(
 
 
 def _place(config: GenerateConfig) -> tuple[torch.device, torch.dtype]:
-    name = config.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    fallback = torch.float32 if name == "cpu" else torch.float16
-    return torch.device(name), DTYPES.get(config.dtype, fallback)
+    device = find_device(config.device)
+    fallback = torch.float32 if device.type == "cpu" else torch.float16
+    return device, DTYPES.get(config.dtype, fallback)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..common.errors import FiguraInputError
 from ..common.files import atomic_path
 from ..common.images import read_image, to_image, to_pixels, write_png
+from ..common.processes import is_mine
 from ..common.progress import Progress, silent
 from ..common.seeds import batch_seeds, noise
 from . import ddim, vae
@@ -87,6 +89,7 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
     start = None if config.init_image is None else read_image(config.init_image)
     require_model(config.humansd_checkpoint)
     model, prompt, number = None, with_added(config.prompt, config.added_prompt), 0
+    turns = count()  # of groups, over all poses: processes take them in turn
     for name, skeleton in drawn_poses(config):
         model = model or load(config.humansd_checkpoint, config.device, config.dtype)
         write_png(config.save_path / f"{name}_skeleton.png", skeleton[0])
@@ -96,6 +99,8 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
         seeds = batch_seeds(config.seed, number + config.num_samples)[number:]
         number += config.num_samples
         for group in (seeds[at : at + TOGETHER] for at in range(0, len(seeds), TOGETHER)):
+            if not is_mine(next(turns)):
+                continue
             images = paint(
                 model, prompt, config.negative_prompt, skeleton, group, config.sample, begin, progress
             )

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..common import base_model, ldm, ldm_text, text
 from ..common.ldm import StateDict
+from ..common.processes import find_device
 from . import checkpoint, ddim
-from .device import find_device
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

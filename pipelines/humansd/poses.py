@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..common.errors import FiguraInputError
 from ..common.images import read_image, write_png
+from ..common.processes import find_device
 from ..pose.canvas import canvas_for, fit_to
 from ..pose.files import SUFFIXES as POSE_SUFFIXES
 from ..pose.files import load_poses, save_poses
@@ -16,7 +17,6 @@ from ..pose.library import ready_pose
 from ..pose.pose import Pose
 from .canvas import check_size, on_canvas
 from .configs import EstimatorConfig, GenerateConfig, SkeletonConfig
-from .device import find_device
 from .skeleton import draw_skeleton
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ import torch
 
 from ..common.errors import FiguraInputError, FiguraMissingPackage
 from ..common.images import read_image, to_image, write_png
+from ..common.processes import find_device, share
 from ..common.progress import console
 from ..common.seeds import batch_seeds
 from .configs import GenerateConfig, PartConfig
@@ -25,7 +26,7 @@ def run(config: GenerateConfig) -> list[Path]:
     _check(config)
     parts = read_parts(config)
     pose_image = None if config.pose is None else read_image(config.pose)
-    device = torch.device(config.device if config.device != "auto" else _device())
+    device = find_device(config.device)
     model = load(config.model, device, _dtype(config.dtype, device))  # pyright: ignore[reportArgumentType]
     size, compatible = (config.width, config.height), config.reference_compatible
     pose = None if pose_image is None else read_pose(model.guider, pose_image, size, config.convert_part_map)
@@ -38,7 +39,7 @@ def run(config: GenerateConfig) -> list[Path]:
         config.pose_strength,
     )
     paths = []
-    for first in range(0, config.count, config.batch):
+    for _, first in share(range(0, config.count, config.batch)):
         seeds = batch_seeds(config.seed + first, min(config.batch, config.count - first))
         pixels = generate(
             model,
@@ -160,12 +161,6 @@ def _alike(old: Any, value: Any) -> bool:
     if isinstance(old, bool) or isinstance(value, bool):
         return isinstance(old, bool) and isinstance(value, bool)
     return isinstance(value, int | float) if isinstance(old, float) else isinstance(value, type(old))
-
-
-def _device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:
