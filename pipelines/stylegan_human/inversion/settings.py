@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...common.errors import FiguraInputError
-from ...common.seeds import check_seed
 
 FITS = ("exact", "pad", "stretch")
 
@@ -54,7 +53,7 @@ class ProjectSettings:
         number("projection learning rate", self.learning_rate, 1e-8, 10)
         number("jitter", self.jitter, 0, 100)
         number("noise weight", self.noise_weight, 0, 1e12)
-        check_seed(self.seed)
+        whole("seed", self.seed, 0, 2**64 - 1)
         return self
 
 
@@ -105,7 +104,7 @@ class TuneSettings:
             number("locality's perceptual weight", self.locality.perceptual_weight, 0, 1e6)
             number("locality's distance", self.locality.distance, 1e-6, 1e6)
             whole("locality's samples", self.locality.samples, 1, 64)
-        check_seed(self.seed)
+        whole("seed", self.seed, 0, 2**64 - 1)
         return self
 
 
