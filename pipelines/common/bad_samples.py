@@ -80,6 +80,9 @@ class BadSamples:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def __bool__(self) -> bool:
+        return True  # an empty count is still this count: ``bad or BadSamples()`` must keep it
+
     def expect(self, usable: int) -> None:
         """Say how many samples are left after listing; from here on the limit is watched.
 

@@ -76,6 +76,7 @@ def test_over_the_limit_one_error_lists_all_of_them(pictures):
 
 def test_a_share_exactly_at_the_limit_is_allowed():
     bad = BadSamples(limit=0.01)
+    assert (bad or None) is bad  # though empty
     bad.expect(200)
     bad.skip("a", "broken")
     bad.skip("b", "broken")
