@@ -1,27 +1,18 @@
 """A task of a few milliseconds that uses everything the trainer offers; run as a program by the tests."""
 
 import copy
-import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
 
+import a_pack  # noqa: F401  (names the pack when this runs as a program)
 import torch
-
-if "comfyui_figura" not in sys.modules:  # as a program, without conftest.py
-    ROOT = Path(__file__).resolve().parents[4]
-    spec = importlib.util.spec_from_file_location(
-        "comfyui_figura", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    sys.modules["comfyui_figura"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["comfyui_figura"])
-
 from comfyui_figura.pipelines.common.training.averages import update_average
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig
 from comfyui_figura.pipelines.common.training.loop import train
 from comfyui_figura.pipelines.common.training.task import Task
-from torch import nn  # noqa: E402
+from torch import nn
 
 
 class Regression(Task):

@@ -22,12 +22,18 @@ RUN = dict(steps=60, batch=8, checkpoint_every=4, sample_every=0, log_every=5, m
 
 
 def start(out: Path, processes: int, **task) -> list[subprocess.Popen]:
-    """The processes of one run, with what a launcher would tell them (a launcher would outlive the blow)."""
+    """A run of the little task."""
     settings = json.dumps({**RUN, "out": str(out), "task": {"pause": 0.02, **task}})
+    return launch(PROGRAM, settings, processes)
+
+
+def launch(program: Path, argument: str, processes: int) -> list[subprocess.Popen]:
+    """The processes of one run, with what a launcher would tell them (a launcher would outlive the blow)."""
     shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return [
         subprocess.Popen(
-            [sys.executable, str(PROGRAM), settings],
+            [sys.executable, str(program), argument],
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | (shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}),
@@ -92,3 +98,10 @@ def test_a_polite_stop_saves_first(tmp_path):
     assert 4 <= max(steps) < RUN["steps"]
     finish(start(tmp_path, 1))
     assert f"step_{RUN['steps']:08d}" in checkpoints(tmp_path)
+
+
+def test_sharded_weights_are_saved_whole_and_come_back(tmp_path):
+    running = launch(Path(__file__).with_name("sharded.py"), str(tmp_path), 2)
+    said, errors = zip(*(process.communicate(timeout=300) for process in running), strict=True)
+    assert all(process.returncode == 0 for process in running), "".join(errors)
+    assert sorted(said)[-1].startswith("same") and "same 0" not in "".join(said[:1])
