@@ -1,6 +1,7 @@
 """The nodes of stylegan_human."""
 
 from ..host import register_folder
+from .align import FiguraStyleGANAlign, FiguraStyleGANPasteBack
 from .edit import (
     FiguraStyleGANEdit,
     FiguraStyleGANEditSweep,
@@ -10,6 +11,7 @@ from .edit import (
 from .explore import FiguraStyleGANMixMatrix, FiguraStyleGANTruncate, FiguraStyleGANWalk
 from .folders import DIRECTIONS, FOLDER
 from .generate import FiguraStyleGANSampler, FiguraStyleGANSeedGrid
+from .inset import FiguraStyleGANInset
 from .latents import FiguraStyleGANBlend, FiguraStyleGANLoadLatent, FiguraStyleGANSaveLatent
 from .loaders import FiguraStyleGANLoader
 
@@ -30,4 +32,7 @@ NODES: list = [
     FiguraStyleGANSeFa,
     FiguraStyleGANEdit,
     FiguraStyleGANEditSweep,
+    FiguraStyleGANAlign,
+    FiguraStyleGANPasteBack,
+    FiguraStyleGANInset,
 ]

@@ -1,8 +1,5 @@
 """InsetGAN on generators and latents: the checks before it, the averages it needs, and the way out."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
 import torch
 from torch import Tensor
 
@@ -15,6 +12,7 @@ from .generate import device_of
 from .generator import Generator
 from .inset import Drawing, FindFace, Inset, InsetConfig, InsetResult
 from .inset_losses import Box, Measure
+from .inversion.copies import frozen
 from .latent_file import Latents
 from .latents import check_ws
 from .noise import noise_source
@@ -68,16 +66,6 @@ def drawing(generator: Generator, edits: Stack = ()) -> Drawing:
     return draw
 
 
-@contextmanager
-def frozen(*generators: Generator) -> Iterator[None]:
-    """Weights that record no gradients inside the block."""
-    with ExitStack() as stack:
-        for parameter in [parameter for generator in generators for parameter in generator.parameters()]:
-            stack.callback(parameter.requires_grad_, parameter.requires_grad)
-            parameter.requires_grad_(False)
-        yield
-
-
 def inset(
     face: Generator,
     body: Generator,
@@ -92,13 +80,15 @@ def inset(
     """Join the first face and the first body. Latents of inverted photos are welcome, and keep their edits.
 
     ``box``: the face in the body's picture; None asks ``find_face``, and without that takes the place where
-    faces are in aligned pictures. Everything returned is on the CPU.
+    faces are in aligned pictures. The networks are copied and stay as they are. Everything returned is on the
+    CPU.
     """
     check_face(face)
     check_body(body)
     face_ws, body_ws = _first(face, face_latent, "face latent"), _first(body, body_latent, "body latent")
     device = device_of(body)
-    with torch.enable_grad(), frozen(face, body):
+    face, body = frozen(face), frozen(body)
+    with torch.enable_grad():
         draw_face, draw_body = drawing(face, face_latent.edits), drawing(body, body_latent.edits)
         if box is None and find_face is not None:
             with torch.no_grad():
