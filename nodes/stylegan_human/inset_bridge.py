@@ -12,7 +12,7 @@ from ...pipelines.common.perceptual import Perceptual, PixelsAndGradients
 from ...pipelines.pose.estimators.estimate import DetectConfig
 from ...pipelines.pose.openpose import from_frames
 from ...pipelines.stylegan_human import compose
-from ...pipelines.stylegan_human.face_box import box_of_pose
+from ...pipelines.stylegan_human.face_box import box_of_pose, found_box
 from ...pipelines.stylegan_human.inset import InsetConfig, check_config
 from ...pipelines.stylegan_human.inset_losses import Box
 from ...pipelines.stylegan_human.inversion.copies import frozen
@@ -90,9 +90,6 @@ def _finder(model: str | None):
             picture = to_image(pixels.detach()).cpu()
             config = DetectConfig(threshold=0.1, max_people=1, order="area")
             pose = pose_bridge.detect(picture, "auto", model, pose_bridge.WHOLE_PICTURE, None, config, "")[0]
-        try:
-            return box_of_pose(pose)
-        except ValueError:
-            return None
+        return found_box(pose)
 
     return find_face

@@ -12,6 +12,7 @@ from .align_commands import align, bg_white, paste
 from .explore_commands import edit, latent, mix
 from .film_commands import interpolate, mix_video, walk
 from .find_commands import find
+from .inset_commands import inset
 from .invert_commands import invert
 from .train_commands import train
 
@@ -101,6 +102,7 @@ COMMANDS: dict = {
     "align": align,
     "paste": paste,
     "bg-white": bg_white,
+    "inset": inset,
     "info": info,
     "convert": convert,
     "train": train,

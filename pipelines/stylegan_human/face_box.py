@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from ..common.errors import FiguraInputError, FiguraMissingPackage
-from ..common.images import to_uint8
+from ..common.images import to_image, to_uint8
 from ..pose.conventions import COCO_NAMES
 from ..pose.pose import Pose, areas
 from .inset_losses import Box
@@ -89,6 +89,23 @@ def features_box(size: tuple[int, int]) -> Box:
     height, width = size
     x0, y0, x1, y1 = FEATURES
     return round(x0 * width), round(y0 * height), round(x1 * width), round(y1 * height)
+
+
+def found_box(pose: Pose) -> Box | None:
+    """``box_of_pose``, or None where no face is seen."""
+    try:
+        return box_of_pose(pose)
+    except FiguraInputError:
+        return None
+
+
+def pose_finder(model: str | Path) -> Callable[[Tensor], Box | None]:
+    """Find faces by a pose estimator: pixels [1, 3, H, W] in [-1, 1] -> the box of the face, or None."""
+    from ..pose.detect import picture_poses
+    from ..pose.estimators.estimate import DetectConfig
+
+    config = DetectConfig(threshold=0.1, max_people=1, order="area")
+    return lambda pixels: found_box(picture_poses(to_image(pixels.detach()).cpu(), model, config=config)[0])
 
 
 def dlib_finder(predictor: str | Path, detector: str | Path | None = None) -> Callable[[Tensor], Box | None]:
