@@ -20,13 +20,13 @@ class WriteConfig:
     """Whose layout to write."""
     out: Path
     """A new or empty folder; the same command again completes a set that was cut off."""
-    world: Literal["own", "demo", "lively"] = "own"
-    """What is drawn: the format's own world, or the demo models' (one plain figure, short captions), still
-    or lively."""
     count: int = 1000
     """Pictures (pairs for parts2whole)."""
     seed: int = 0
     """Number of the world: same seed, same pictures."""
+    world: Literal["own", "demo", "lively"] = "own"
+    """What is drawn: the format's own world, or the demo models' (one plain figure, short captions), still
+    or lively."""
     size: tuple[int, int] | None = None
     """Height and width in pixels; without it a size that suits the format."""
     styles: tuple[Literal["shaded", "flat", "cartoon", "sketch"], ...] = ()
@@ -43,8 +43,9 @@ class SheetConfig:
 
     out: Path
     """The PNG file."""
-    world: Literal["cosmicman", "humansd", "parts2whole", "stylegan", "any"] = "stylegan"
-    """Whose pictures: one aligned figure (stylegan), any framing (cosmicman), several people (humansd)…"""
+    world: Literal["cosmicman", "humansd", "parts2whole", "stylegan", "demo", "lively", "any"] = "stylegan"
+    """Whose pictures: one aligned figure (stylegan), any framing (cosmicman), several people (humansd), the
+    demo models' (demo, lively)…"""
     count: int = 48
     """Pictures on the page."""
     columns: int = 12
@@ -65,7 +66,10 @@ def write(config: Annotated[WriteConfig, arg(name="")]) -> None:
 
     own = config.world == "own"
     make = WORLDS[config.format] if own else OTHER_WORLDS[config.world]
-    world = make(*(config.size or (SIZES[config.format] if own else (128, 64))))
+    size = config.size or (SIZES[config.format] if own or config.format == "parts2whole" else (128, 64))
+    world = make(*size)
+    if config.format == "parts2whole":  # its loader keeps the middle of tall pictures
+        world = replace(world, aligned=False, band=WORLDS["parts2whole"](*size).band)
     if config.styles:
         world = replace(world, styles=config.styles)
     if config.scenery is not None:
@@ -79,14 +83,14 @@ def sheet(config: Annotated[SheetConfig, arg(name="")]) -> None:
     """Draw a contact sheet of mannequins."""
     from ..common.errors import FiguraInputError
     from ..common.progress import console
-    from .formats import WORLDS
+    from .formats import OTHER_WORLDS, WORLDS
     from .sheet import draw_sheet, write_sheet
 
     if not 1 <= config.columns <= 64 or not 1 <= config.count <= 2000:
         came = f"{config.count} pictures in {config.columns} columns"
         raise FiguraInputError("sheet", came, "1 to 2000 pictures in 1 to 64 columns")
     size = config.size or (256, 128)
-    make = WorldConfig if config.world == "any" else WORLDS[config.world]
+    make = WorldConfig if config.world == "any" else (WORLDS | OTHER_WORLDS)[config.world]
     page = draw_sheet(
         make(*size), config.seed, config.count, config.columns, config.truth, console("figures")
     )

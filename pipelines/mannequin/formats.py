@@ -47,6 +47,10 @@ class _World:
         """The set's identity for world.json."""
         return {"config": json.loads(json.dumps(asdict(self.config))), "seed": self.seed}
 
+    def sentence(self, picture: Picture) -> str:
+        """A plain caption; the short one where a world's clothes are all named by it."""
+        return captions.short_caption(picture) if self.config.plain else captions.sentence(picture)
+
     def draw(self, index: int) -> Picture:
         """Picture ``index`` of this world."""
         return render(self.config, self.seed, index)
@@ -146,7 +150,7 @@ class HumanSD(_World):
             "split": "validation" if index % 20 >= 18 else "training",
             "img_path": f"{base}/images/{stem}.jpg",
             "pose_path": f"{base}/pose/{stem}.npz",
-            "prompt": captions.sentence(picture),
+            "prompt": self.sentence(picture),
         }
         pose = pose_file(picture, self.plain_poses)
         return Encoded({row["img_path"]: jpeg(picture.image), row["pose_path"]: pose}, row)
@@ -249,7 +253,7 @@ class Parts2Whole(_World):
             "target_id": target_id,
             "reference_id": reference_id,
             "target": f"images/{target_id}.jpg",
-            "caption": captions.sentence(target),
+            "caption": self.sentence(target),
             "appearance": appearance,
             "mask": mask,
             "structure": {"densepose": f"densepose/{target_id}_densepose.png"},

@@ -33,14 +33,20 @@ def name_color(region: str, color: np.ndarray) -> str:
     return names[int(np.linalg.norm(references - lab(color), axis=-1).argmin())]
 
 
-def region_color(image: np.ndarray, certainty: np.ndarray, least: int = 6) -> np.ndarray | None:
+SUREST = {"hair": 0.75}
+"""Share of a region's pixels that is left out as not sure enough; short hair is a rim a few pixels wide."""
+
+
+def region_color(
+    image: np.ndarray, certainty: np.ndarray, left_out: float = 0.5, least: int = 6
+) -> np.ndarray | None:
     """Median pixel [3] of uint8 or float [H, W, 3] where a region is surest; None when it is not there.
 
-    ``certainty`` [H, W] is the region's probability: pixels over half count, and of them those that are at
-    least nearly as sure as the surest (edges blend with their neighbours).
+    ``certainty`` [H, W] is the region's probability: pixels over half count, and of them the surest (edges
+    blend with their neighbours): all but the share ``left_out``.
     """
     inside = certainty > 0.5
     if inside.sum() < least:
         return None
-    floor = np.quantile(certainty[inside], 0.35)
+    floor = np.quantile(certainty[inside], left_out)
     return np.median(image[inside & (certainty >= floor)], axis=0)

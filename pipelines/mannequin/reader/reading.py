@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ...common.errors import FiguraInputError
 from ...common.weights import check_keys, load_state_dict, save_state_dict
 from ..classes import PALETTE
-from .colors import name_color, region_color
+from .colors import SUREST, name_color, region_color
 from .networks import HEIGHT, WIDTH, AttributeNet, BodyNet, joint_points
 from .targets import KINDS, PARTS, REGIONS
 
@@ -150,7 +150,7 @@ def read_colors(image: np.ndarray, chances: np.ndarray) -> dict[str, str]:
     colors = {}
     for region, names in REGIONS.items():
         certainty = chances[[PARTS.index(name) for name in names]].sum(0)
-        color = region_color(image, certainty)
+        color = region_color(image, certainty, SUREST.get(region, 0.5))
         if color is not None:
             colors[region] = name_color(region, color)
     return colors
