@@ -46,7 +46,7 @@ svg .raw { stroke-width: 1; opacity: .35; } svg .mean { stroke-width: 1.8; } svg
 .grids.wide img { height: auto; max-width: 100%; }
 figcaption { color: var(--soft); font-size: 13px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 3px 14px 3px 0; border-bottom: 1px solid var(--rule); }
+th, td { text-align: right; white-space: nowrap; padding: 3px 14px 3px 0; border-bottom: 1px solid var(--rule); }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; }
 pre { overflow-x: auto; font-size: 12.5px; } summary { cursor: pointer; }
 """
@@ -137,7 +137,7 @@ def _grids(name: str, pages: list[tuple[int, Path]]) -> str:
         widest = max(widest, width / height)
         figures.append(
             f'<figure><img src="{source}" width="{width}" height="{height}" alt="{escape(name)} after '
-            f'{step:,} updates" loading="lazy"><figcaption>after {step:,} updates</figcaption></figure>'
+            f'{step:,} updates"><figcaption>after {step:,} updates</figcaption></figure>'
         )
     if not figures:
         return ""
