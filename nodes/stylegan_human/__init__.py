@@ -6,16 +6,44 @@ from .edit import (
     FiguraStyleGANEdit,
     FiguraStyleGANEditSweep,
     FiguraStyleGANLoadDirection,
+    FiguraStyleGANSaveDirection,
     FiguraStyleGANSeFa,
 )
-from .explore import FiguraStyleGANMixMatrix, FiguraStyleGANTruncate, FiguraStyleGANWalk
-from .folders import DIRECTIONS, FOLDER
+from .explore import (
+    FiguraStyleGANLatentGrid,
+    FiguraStyleGANMixMatrix,
+    FiguraStyleGANRandomWalk,
+    FiguraStyleGANTruncate,
+    FiguraStyleGANWalk,
+)
+from .films import FiguraStyleGANFilm, FiguraStyleGANInterpolate, FiguraStyleGANMixVideo
+from .find import (
+    FiguraStyleGANFitDirection,
+    FiguraStyleGANLatentDirection,
+    FiguraStyleGANStyleChannels,
+    FiguraStyleGANTextDirection,
+)
+from .folders import DIRECTIONS, ENCODERS, FOLDER, PERCEPTUAL
 from .generate import FiguraStyleGANSampler, FiguraStyleGANSeedGrid
 from .inset import FiguraStyleGANInset
-from .latents import FiguraStyleGANBlend, FiguraStyleGANLoadLatent, FiguraStyleGANSaveLatent
+from .invert import (
+    FiguraStyleGANEncoderLoader,
+    FiguraStyleGANInvert,
+    FiguraStyleGANPerceptualLoader,
+    FiguraStyleGANSaveNetwork,
+    FiguraStyleGANTune,
+)
+from .latents import (
+    FiguraStyleGANBlend,
+    FiguraStyleGANLatentMath,
+    FiguraStyleGANLoadLatent,
+    FiguraStyleGANSaveLatent,
+)
 from .loaders import FiguraStyleGANLoader
 
-register_folder(FOLDER, {".pkl", ".safetensors"})
+register_folder(FOLDER, {".pkl", ".safetensors"}, saved=True)
+register_folder(PERCEPTUAL, {".pth", ".pt", ".safetensors"})
+register_folder(ENCODERS, {".pt", ".pth", ".safetensors"})
 register_folder(DIRECTIONS, {".pkl", ".pt", ".npy", ".safetensors"})
 
 NODES: list = [
@@ -32,7 +60,23 @@ NODES: list = [
     FiguraStyleGANSeFa,
     FiguraStyleGANEdit,
     FiguraStyleGANEditSweep,
+    FiguraStyleGANSaveDirection,
+    FiguraStyleGANLatentMath,
+    FiguraStyleGANRandomWalk,
+    FiguraStyleGANLatentGrid,
+    FiguraStyleGANInterpolate,
+    FiguraStyleGANMixVideo,
+    FiguraStyleGANFilm,
+    FiguraStyleGANFitDirection,
+    FiguraStyleGANStyleChannels,
+    FiguraStyleGANTextDirection,
+    FiguraStyleGANLatentDirection,
     FiguraStyleGANAlign,
     FiguraStyleGANPasteBack,
     FiguraStyleGANInset,
+    FiguraStyleGANPerceptualLoader,
+    FiguraStyleGANEncoderLoader,
+    FiguraStyleGANInvert,
+    FiguraStyleGANTune,
+    FiguraStyleGANSaveNetwork,
 ]

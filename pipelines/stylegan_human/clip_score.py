@@ -1,7 +1,7 @@
 """How much more a picture looks like one text than like another, by CLIP (Radford et al. 2021)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,37 @@ TEXT, VISION = (
 VOCABULARY = 49408
 
 
-def load_clip(path: str | Path) -> nn.Module:
-    """A transformers CLIPModel from a folder (config.json, model.safetensors) or from one file of it, on the
-    CPU. Without config.json beside it its sizes are read from the weights.
+class Clip(nn.Module):
+    """A transformers CLIPModel, down to unit vectors of texts and of pictures."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.image_size: int = model.config.vision_config.image_size
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """[N, projection]."""
+        ids = padded_ids(texts).to(self._place())
+        pooled = self.model.text_model(input_ids=ids).pooler_output
+        return nn.functional.normalize(self.model.text_projection(pooled).float(), dim=-1)
+
+    @torch.no_grad()
+    def pictures(self, images: Tensor) -> Tensor:
+        """IMAGE [N, H, W, 3] in [0, 1] -> [N, projection]; the whole picture is seen, on a white square."""
+        pixels = on_square(images.to(self._place()), self.image_size)
+        mean, deviation = (pixels.new_tensor(value)[:, None, None] for value in (MEAN, DEVIATION))
+        pooled = self.model.vision_model(pixel_values=(pixels - mean) / deviation).pooler_output
+        return nn.functional.normalize(self.model.visual_projection(pooled).float(), dim=-1)
+
+    def _place(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def load_clip(path: str | Path) -> Clip:
+    """A CLIP as transformers saves it, from a folder (config.json, model.safetensors) or its weights alone.
+
+    On the CPU. Without config.json beside them the sizes are read from the weights.
     """
     path = Path(path)
     folder = path if path.is_dir() else path.parent
@@ -43,7 +71,7 @@ def load_clip(path: str | Path) -> nn.Module:
     config = _config(folder / "config.json") or _config_of_shapes(state)
     with torch.device("meta"):
         model = CLIPModel(CLIPConfig(**config))
-    return fill(model, state, path.name)
+    return Clip(fill(model, state, path.name))
 
 
 def _config(path: Path) -> dict[str, Any] | None:
@@ -86,8 +114,7 @@ def _half(state: Mapping[str, Tensor], half: str, width: int, act: str) -> dict[
 class TextContrast:
     """An attribute: 100 * (likeness to ``text`` - likeness to ``versus``), by cosines of CLIP's vectors."""
 
-    @torch.no_grad()
-    def __init__(self, clip: nn.Module, text: str, versus: str) -> None:
+    def __init__(self, clip: Clip, text: str, versus: str) -> None:
         if not text.strip() or not versus.strip():
             raise FiguraInputError(
                 "texts", "an empty text", "two that differ in the attribute alone",
@@ -95,19 +122,10 @@ class TextContrast:
             )  # fmt: skip
         if text.strip() == versus.strip():
             raise FiguraInputError("texts", "the same text twice", "two that differ in the attribute")
-        self.clip: Any = clip
-        self.device = next(clip.parameters()).device
-        ids = padded_ids([text, versus]).to(self.device)
-        vectors = self.clip.text_projection(self.clip.text_model(input_ids=ids).pooler_output)
-        unit = nn.functional.normalize(vectors.float(), dim=-1)
-        self.contrast = unit[0] - unit[1]
+        self.clip = clip
+        one, other = clip.texts([text, versus])
+        self.contrast = one - other
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> list[float]:
         """IMAGE [N, H, W, 3] in [0, 1] -> N numbers."""
-        size = self.clip.config.vision_config.image_size
-        pixels = on_square(images.to(self.device), size)
-        mean, deviation = (pixels.new_tensor(value)[:, None, None] for value in (MEAN, DEVIATION))
-        pooled = self.clip.vision_model(pixel_values=(pixels - mean) / deviation).pooler_output
-        unit = nn.functional.normalize(self.clip.visual_projection(pooled).float(), dim=-1)
-        return (100 * unit @ self.contrast).tolist()
+        return (100 * self.clip.pictures(images) @ self.contrast).tolist()

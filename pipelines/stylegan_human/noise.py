@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
-from ..common.seeds import generator
+from ..common.seeds import check_seed, generator
 from .choices import NOISE_MODES, NoiseMode
 
 __all__ = ["NOISE_MODES", "NoiseMode", "NoiseSource", "noise_source"]
@@ -27,7 +27,9 @@ def noise_source(mode: str, seeds: Sequence[int] | None = None) -> NoiseSource:
         return lambda layer, own: None
     if mode != "random":
         raise FiguraInputError("noise mode", repr(mode), "const, random or none")
-    return _global_noise if seeds is None else _seeded_noise(list(seeds))
+    return (
+        _global_noise if seeds is None else _seeded_noise([check_seed(seed, "noise seed") for seed in seeds])
+    )
 
 
 def _global_noise(layer: int, own: Tensor) -> Tensor:

@@ -131,14 +131,15 @@ def test_the_whole_person_fits_on_the_square():
 
 def test_text_contrast_is_transformers(clip):
     """Against CLIPModel's own logits, its temperature taken off."""
-    model = load_clip(clip)
+    clip = load_clip(clip)
+    model = clip.model
     images = torch.rand(3, 64, 32, 3, generator=torch.Generator().manual_seed(0))
-    scores = TextContrast(model, "a long dress", "short trousers")(images)
+    scores = TextContrast(clip, "a long dress", "short trousers")(images)
     from comfyui_figura.pipelines.common.text import padded_ids
     from comfyui_figura.pipelines.stylegan_human.clip_score import DEVIATION, MEAN
 
     mean, deviation = (torch.tensor(value)[:, None, None] for value in (MEAN, DEVIATION))
-    pixels = (on_square(images, model.config.vision_config.image_size) - mean) / deviation
+    pixels = (on_square(images, clip.image_size) - mean) / deviation
     with torch.no_grad():
         output = model(input_ids=padded_ids(["a long dress", "short trousers"]), pixel_values=pixels)
     logits = output.logits_per_image / model.logit_scale.exp() * 100
@@ -148,7 +149,7 @@ def test_text_contrast_is_transformers(clip):
 def test_a_clip_with_its_config_beside_it(clip, tmp_path):
     """The folder that transformers saves gives the same model as the file alone."""
     model = load_clip(clip)
-    model.save_pretrained(tmp_path / "folder")
+    model.model.save_pretrained(tmp_path / "folder")
     again = load_clip(tmp_path / "folder")
     images = torch.rand(2, 64, 32, 3)
     one, two = (TextContrast(found, "a", "b")(images) for found in (model, again))
