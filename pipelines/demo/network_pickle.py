@@ -35,12 +35,15 @@ def write_network(path: str | Path, generator: Generator, only_ema: bool = False
 
 
 def _constructor(config: V2Config | V3Config) -> dict[str, Any]:
-    """The keyword arguments that the original's ``Generator`` was constructed with."""
+    """The keyword arguments that the original's ``Generator`` was constructed with. NVIDIA's own, whose
+    pictures are square, does not know the word ``square``.
+    """
     kwargs: dict[str, Any] = {
         "z_dim": config.z_dim, "c_dim": config.c_dim, "w_dim": config.w_dim,
         "img_channels": config.img_channels,
-        "img_resolution": config.resolution, "square": config.square,
+        "img_resolution": config.resolution,
         "mapping_kwargs": {"num_layers": config.mapping_layers},
+        **({} if config.square else {"square": False}),
     }  # fmt: skip
     names = ["channel_base", "channel_max", "num_fp16_res", "conv_clamp"]
     if isinstance(config, V2Config):

@@ -7,7 +7,7 @@ import torch
 
 from ..common.images import to_image, write_png
 from ..common.progress import Progress
-from ..stylegan_human.configs import Config, tiny
+from ..stylegan_human.configs import Config, V2Config, tiny
 from ..stylegan_human.generate import sample_ws, synthesize
 from ..stylegan_human.generator import Generator, build
 from ..stylegan_human.grid import sheet
@@ -22,6 +22,7 @@ FILES = {  # released names -> tiny networks of the same family
     "stylegan_human_v2_512.pkl": tiny(2, 32),
     "stylegan_human_v3_512.pkl": tiny(3),
 }
+FACES = {"ffhq.pkl": V2Config(32, square=True, z_dim=32, w_dim=32, channel_base=512, channel_max=24)}
 SEEDS = list(range(1, 9))
 
 
@@ -29,7 +30,7 @@ def write_models(models_dir: Path) -> None:
     """Write ``stylegan_human/*.pkl`` under ``models_dir``: released names and layouts, tiny random
     networks.
     """
-    for name, config in FILES.items():
+    for name, config in (FILES | FACES).items():
         path = models_dir / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_network(path, random_generator(config))
