@@ -18,9 +18,14 @@ DEMO_MODELS = Path(__file__).parent.parent / "pipelines" / "demo" / "models"
 WEIGHT_SUFFIXES = {".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
 
-def register_folder(name: str, suffixes: set[str] = WEIGHT_SUFFIXES) -> None:
-    """Make ``models/<name>`` a model folder, unless the user's extra_model_paths.yaml did already."""
+def register_folder(name: str, suffixes: set[str] = WEIGHT_SUFFIXES, saved: bool = False) -> None:
+    """Make ``models/<name>`` a model folder, unless the user's extra_model_paths.yaml did already.
+
+    ``saved``: look in ``output/<name>`` too, where a node of ours saves such models.
+    """
     folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+    if saved:
+        folder_paths.add_model_folder_path(name, str(Path(folder_paths.get_output_directory()) / name))
     paths, known = folder_paths.folder_names_and_paths[name]
     folder_paths.folder_names_and_paths[name] = (paths, set(known) | suffixes)
 

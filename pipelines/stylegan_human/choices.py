@@ -10,3 +10,4 @@ SPACES = ("z", "w", "w+")
 METHODS = ("auto", "logistic", "svm", "ridge")
 LATENT_SUFFIXES = (".safetensors", ".pt", ".npz")
 DIRECTION_SUFFIXES = (".safetensors", ".pt", ".npy", "series of .pkl")
+FITS = ("exact", "pad", "stretch")  # of a picture of another shape than the network's

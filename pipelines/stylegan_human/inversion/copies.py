@@ -1,15 +1,18 @@
-"""Copies of a generator: one whose weights stand still, one whose weights are trained."""
+"""Copies of networks: with weights that stand still, or with weights that are trained."""
 
 import copy
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from ..generator import Generator
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def frozen(generator: Generator) -> Generator:
+
+def frozen(network: Module) -> Module:
     """A copy whose weights need no gradient, so that none is computed."""
-    return _copied(generator, trained=False)
+    return _copied(network, trained=False)
 
 
 def trainable(generator: Generator) -> Generator:
@@ -21,13 +24,13 @@ def trainable(generator: Generator) -> Generator:
     return copied
 
 
-def _copied(generator: Generator, trained: bool) -> Generator:
+def _copied(network: Module, trained: bool) -> Module:
     """Weights are cloned one by one, keeping their layout in memory, into ordinary tensors: those that come
     from ComfyUI may have been made in inference mode.
     """
     memo: dict[int, Tensor] = {
         id(parameter): nn.Parameter(parameter.detach().clone(), requires_grad=trained)
-        for parameter in generator.parameters()
+        for parameter in network.parameters()
     }
-    memo |= {id(buffer): buffer.detach().clone() for buffer in generator.buffers()}
-    return copy.deepcopy(generator, memo).eval()
+    memo |= {id(buffer): buffer.detach().clone() for buffer in network.buffers()}
+    return copy.deepcopy(network, memo).eval()

@@ -11,8 +11,6 @@ from typing import Literal
 
 from ...common.errors import FiguraInputError
 
-FITS = ("exact", "pad", "stretch")
-
 
 @dataclass(frozen=True)
 class ProjectSettings:

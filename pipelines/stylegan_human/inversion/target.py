@@ -6,8 +6,8 @@ from torch import Tensor
 
 from ...common.errors import FiguraInputError
 from ...common.images import check_image, to_pixels
+from ..choices import FITS
 from ..generator import Generator
-from .settings import FITS
 
 SMALLEST = 16  # pixels of height, of width half of that: below there is no person to find
 TOLERANCE = 0.02  # of the shape, width by height
