@@ -1,6 +1,8 @@
 """How the reader is trained. No torch here."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from ...common.errors import FiguraInputError
 from ...common.training.configs import TrainerConfig
@@ -23,6 +25,10 @@ class ReaderConfig:
     """Peak learning rate; warm-up over 50 updates, then a cosine to nothing."""
     average: float = 0.995
     """Decay of the averaged weights, which are the ones written."""
+    only: Literal["both", "body", "attributes"] = "both"
+    """Which network is trained: that of parts, joints and kinds, that of attributes and features, or both."""
+    start: Path | None = None
+    """A reader's file to begin from."""
     held_out: int = 240
     """Figures on which accuracy is measured."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -17,7 +17,7 @@ from ...common.training.task import Task, Value
 from .configs import HELD_OUT_SEED, ReaderConfig
 from .data import Batch, Figures, mirrored
 from .networks import CELL, AttributeNet, BodyNet
-from .reading import Reader, draw_reading, save_reader
+from .reading import Reader, draw_reading, load_reader, save_reader
 from .softening import soften
 from .targets import IGNORED, KINDS, PARTS
 
@@ -29,7 +29,8 @@ SPREAD = 0.8  # of a joint's target, in cells
 
 
 class ReaderTask(Task):
-    """Trains BodyNet and AttributeNet side by side on softened, mirrored figures."""
+    """Trains BodyNet on softened figures, so that it reads what a generator makes, and AttributeNet on sharp
+    ones, so that its features show when pictures are soft. Both see figures mirrored in half of the cases."""
 
     def __init__(self, config: ReaderConfig) -> None:
         super().__init__()
@@ -37,9 +38,14 @@ class ReaderTask(Task):
         self.config, self.length = config, config.pictures
         self.figures = Figures(config.world_seed)
         body, attributes = BodyNet(), AttributeNet()
-        _measure_spread(attributes, self.figures, min(600, config.pictures))
-        self.modules = {"body": body, "attributes": attributes}
-        self.averages = {name: deepcopy(net).requires_grad_(False) for name, net in self.modules.items()}
+        if config.start is not None:
+            begun = load_reader(config.start)
+            body, attributes = begun.body.train(), begun.attributes.train()
+        if config.only != "body":
+            _measure_spread(attributes, self.figures, min(600, config.pictures))
+        nets: dict[str, nn.Module] = {"body": body, "attributes": attributes}
+        self.averages = {name: deepcopy(net).requires_grad_(False) for name, net in nets.items()}
+        self.modules = {name: net for name, net in nets.items() if config.only in ("both", name)}
         steps = config.trainer.steps
         for name, net in self.modules.items():
             optimizer = torch.optim.AdamW(net.parameters(), config.lr, (0.9, 0.99), weight_decay=0.01)
@@ -51,28 +57,36 @@ class ReaderTask(Task):
         return self.figures.batch(indices)
 
     def update(self, batch: Any, step: Step) -> dict[str, Value]:
-        """One update of both networks on one softened batch."""
-        draw = step.generator("softening")
-        batch = {name: tensor.cpu() for name, tensor in batch.items()}
-        batch = mirrored(batch, torch.rand(len(batch["pixels"]), generator=draw) < 0.5)
-        batch["pixels"] = soften(batch["pixels"], draw)
-        batch = {name: tensor.to(step.device) for name, tensor in batch.items()}
-        losses: dict[str, Value] = {}
-        for part in step.parts(batch):
-            found = body_losses(self.modules["body"](part["pixels"]), part)
-            step.backward(sum(found.values(), torch.zeros((), device=step.device)) / step.rounds)
-            net = self.modules["attributes"]
-            error = attribute_loss(net(part["pixels"]), part["attributes"], self.averages["attributes"])
-            step.backward(error / step.rounds)
-            losses = {**found, "attributes": error}
+        """One update of the networks on one batch."""
+        losses: dict[str, Tensor] = {}
+        for part in step.parts(self._drawn(batch, step)):
+            losses = self._losses(part)
+            total = sum(losses.values(), torch.zeros((), device=step.device))
+            step.backward(total / step.rounds)
         for name in self.optimizers:
             step.apply(name)
         beta = min(self.config.average, (1 + step.number) / (10 + step.number))
-        for name, average in self.averages.items():
-            update_average(average, self.modules[name], beta)
-        return {
-            name: value.detach() if isinstance(value, Tensor) else value for name, value in losses.items()
-        }
+        for name, net in self.modules.items():
+            update_average(self.averages[name], net, beta)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _drawn(self, batch: Batch, step: Step) -> Batch:
+        """Some figures mirrored, and their softened pictures as ``soft``; drawn on the CPU."""
+        draw = step.generator("softening")
+        batch = {name: tensor.cpu() for name, tensor in batch.items()}
+        batch = mirrored(batch, torch.rand(len(batch["pixels"]), generator=draw) < 0.5)
+        if "body" in self.modules:
+            batch["soft"] = soften(batch["pixels"], draw)
+        return {name: tensor.to(step.device) for name, tensor in batch.items()}
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        if "body" in self.modules:
+            losses |= body_losses(self.modules["body"](batch["soft"]), batch)
+        if "attributes" in self.modules:
+            found = self.modules["attributes"](batch["pixels"])
+            losses["attributes"] = attribute_loss(found, batch["attributes"], self.averages["attributes"])
+        return losses
 
     def _reader(self) -> Reader:
         nets = {name: deepcopy(net).cpu().float() for name, net in self.averages.items()}
