@@ -112,7 +112,8 @@ class TrainConfig:
     """Measured at every snapshot, if --detector says with what features."""
     detector: str | None = None
     """Feature network for the metrics, as module:function: your own code, called without arguments, whose
-    result has features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]."""
+    result has features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]. For mannequins:
+    .mannequin.reader.reading:load_reader"""
     metric_data: Path | None = None
     """Pictures to compare with; without it the training set."""
     metric_samples: int = 50000

@@ -18,5 +18,5 @@ class Measuring:
     def __call__(self, average: Generator, samples: int) -> dict[str, float]:
         """``samples``: pictures seen so far."""
         if self.writes:
-            save_generator(self.out / "snapshots" / f"network-{samples / 1000:08.1f}.safetensors", average)
+            save_generator(self.out / "snapshots" / f"network-{samples / 1000:010.3f}.safetensors", average)
         return {} if self.ruler is None else self.ruler(average)

@@ -145,7 +145,8 @@ def _eight_bits(pixels: Tensor) -> Tensor:
 
 
 def feature_network(place: str) -> FeatureNetwork:
-    """What ``module:function`` makes: the user's own code, imported and called without arguments.
+    """What ``module:function`` makes: the user's own code, imported and called without arguments. A module
+    that begins with a dot is one of this package's.
 
     Raises:
         FiguraInputError: no such module or function, or what it makes has no ``features``.
@@ -153,7 +154,8 @@ def feature_network(place: str) -> FeatureNetwork:
     module, _, function = place.partition(":")
     wanted = "module:function, a function that returns an object with features(pixels) -> [B, D]"
     try:
-        network = getattr(import_module(module), function)()
+        package = __package__.rsplit(".", 2)[0] if module.startswith(".") and __package__ else None
+        network = getattr(import_module(module, package), function)()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise FiguraInputError("--detector", f"'{place}' ({error})", wanted) from error
     if not callable(getattr(network, "features", None)):

@@ -48,7 +48,8 @@ class GanTask(Task):
         self.averages = {"G_ema": networks.average.eval().requires_grad_(False)}
         still = {id(parameter) for parameter in frozen_layers(discriminator, freezed)}
         self.learning = [p for p in discriminator.parameters() if id(p) not in still]
-        discriminator.requires_grad_(False)
+        for parameter in discriminator.parameters():
+            parameter.requires_grad_(id(parameter) not in still)
         self.optimizers = {
             "G": _adam(generator.parameters(), recipe.g_adam.slowed(recipe.g_interval)),
             "D": _adam(self.learning, recipe.d_adam.slowed(recipe.d_interval)),
@@ -126,8 +127,7 @@ class GanTask(Task):
         self, phase: Phase, inputs: dict[str, Tensor], draws: Draws, step: Step
     ) -> dict[str, Tensor | float]:
         """One phase: gradients of all rounds added up, then a step of its optimiser."""
-        for parameter in self.learning:
-            parameter.requires_grad_(phase.network == "D")
+        self._learns(phase.network == "D")  # gradients for the other player would be thrown away
         rounds: list[Reports] = []
         for part in step.parts(inputs):
             rounds.append(
@@ -135,11 +135,16 @@ class GanTask(Task):
                     phase, part["real"], part.get("real_c"), part["z"], part.get("z_c"), draws, step.backward
                 )
             )
+        self._learns(True)
         clean_gradients(self.optimizers[phase.network])
         step.apply(phase.network)
         self._note(phase, rounds)
         means = {name: torch.cat([r[name].flatten() for r in rounds]).mean() for name in rounds[0]}
         return {LOGGED[name]: value for name, value in means.items() if name in LOGGED}
+
+    def _learns(self, yes: bool) -> None:
+        for parameter in self.learning:
+            parameter.requires_grad_(yes)
 
     def _note(self, phase: Phase, rounds: list[Reports]) -> None:
         if phase.network == "D" and self.control.target is not None:
