@@ -1,8 +1,9 @@
 """Training steps of StyleGAN2 against the published loss and networks, on one CPU thread.
 
 ``FIGURA_REFERENCE`` names a checkout of stylegan-human/StyleGAN-Human (networks), ``FIGURA_REFERENCE_LOSS``
-one of NVlabs/stylegan2-ada-pytorch beside it (``loss.py``); both run on their plain PyTorch operations. Each side does what a step does: all phases that are due, Adam, moving average; 16 updates hold R1
-once and path lengths four times. ``python -m benchmarks.stylegan_training peak <ours|reference> <network>``
+one of NVlabs/stylegan2-ada-pytorch beside it (``loss.py``); both run on their plain PyTorch operations.
+Each side does what a step does: all phases that are due, Adam, moving average; 16 updates hold R1 once and
+path lengths four times. ``python -m benchmarks.stylegan_training peak <ours|reference> <network>``
 prints peak memory in MiB.
 """
 

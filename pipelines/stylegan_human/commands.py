@@ -14,7 +14,7 @@ from .film_commands import interpolate, mix_video, walk
 from .find_commands import find
 from .inset_commands import inset
 from .invert_commands import invert
-from .train_commands import train
+from .train_commands import measure, train
 
 
 @dataclass(frozen=True)
@@ -106,4 +106,5 @@ COMMANDS: dict = {
     "info": info,
     "convert": convert,
     "train": train,
+    "measure": measure,
 }
