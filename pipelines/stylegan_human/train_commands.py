@@ -19,7 +19,8 @@ class MeasureConfig:
     """Folder or .zip of the real pictures."""
     detector: str
     """Feature network as module:function: your own code, called without arguments, whose result has
-    features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]. For mannequins: .mannequin.reader.reading:load_reader"""
+    features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]. For mannequins:
+    .mannequin.reader.reading:load_reader"""
     metrics: tuple[Literal["fid", "kid"], ...] = ("fid",)
     """Frechet distance, kernel distance."""
     samples: int = 50000
