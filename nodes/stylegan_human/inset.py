@@ -2,7 +2,7 @@
 
 from ..compat import advanced, io, schema, ui
 from ..pose.bridge import estimator_names
-from ..sockets import PoseKeypoint, StyleGAN, Ws
+from ..sockets import Perceptual, PoseKeypoint, StyleGAN, Ws
 
 KEEP_BOX = "none"
 
@@ -43,6 +43,9 @@ class FiguraStyleGANInset(io.ComfyNode):
                 advanced(io.Int, "film_every", default=25, min=0, max=1000,
                          tooltip="Keep a picture of the film after each so many steps; 0 keeps the result "
                                  "only."),
+                Perceptual.Input("perceptual", optional=True,
+                                 tooltip="From StyleGAN Perceptual Loader: LPIPS with AlexNet, as published. "
+                                         "Without it pixels and gradients are compared."),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The body with the face in it."),
