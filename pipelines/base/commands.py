@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from .configs import VaeConfig
+from .configs import NewConfig, PackConfig, TextConfig, VaeConfig
 
 
 def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
@@ -18,4 +18,33 @@ def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
     print(f"{result.steps} updates in {config.trainer.out}")
 
 
-COMMANDS: dict = {"vae": vae}
+def new(config: Annotated[NewConfig, arg(name="")]) -> None:
+    """Write an untrained base of SD1.5's or SD2.1's layout around a trained autoencoder."""
+    from .new import write_new
+
+    print(write_new(config))
+
+
+def text(config: Annotated[TextConfig, arg(name="")]) -> None:
+    """Train a base's UNet (and text encoder) on captions; runs under accelerate launch."""
+    from ..common.diffusion_training import DiffusionTask
+    from ..common.progress import console
+    from ..common.training.loop import train
+
+    result = train(DiffusionTask(config), config.trainer, console("base text"), asdict(config))
+    print(f"{result.steps} updates in {config.trainer.out}")
+
+
+def pack(config: Annotated[PackConfig, arg(name="")]) -> None:
+    """Write a trained base as one single-file checkpoint."""
+    from ..common.base_model import open_base
+    from ..common.weights import save_state_dict
+    from ..common.write_base import halved, single_file
+
+    base = open_base(config.model, unet=True)
+    state = single_file(base.unet, base.encoders, base.vae, config.few_words)
+    save_state_dict(config.out, halved(state) if config.half else state)
+    print(config.out)
+
+
+COMMANDS: dict = {"vae": vae, "new": new, "text": text, "pack": pack}

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from ..common.diffusion_configs import DiffusionConfig
 from ..common.errors import FiguraInputError
 from ..common.training.configs import TrainerConfig
 
@@ -17,8 +19,9 @@ class VaeConfig:
     read."""
     size: tuple[int, int] = (128, 64)
     """Height and width of the pictures, multiples of 8."""
-    widths: tuple[int, ...] = (32, 32, 64, 64)
-    """Channels per level, multiples of 32; four levels make latents of an eighth of the size."""
+    widths: tuple[int, ...] = (64, 64, 64, 64)
+    """Channels per level, multiples of 32; four levels make latents of an eighth of the size. With 32 at full
+    size each group norm there has one channel, which loses the tint of plain surfaces."""
     layers: int = 1
     """Residual blocks per level of the encoder; the decoder has one more."""
     lr: float = 1e-3
@@ -56,6 +59,62 @@ class VaeConfig:
                 "ComfyUI's group norms have 32 groups.",
             )  # fmt: skip
         check_numbers(self, positive=("lr", "layers", "figure", "held_out"), shares=("skeletons", "ema"))
+
+
+@dataclass(frozen=True)
+class NewConfig:
+    """An untrained base around a trained autoencoder."""
+
+    out: Path
+    """The folder to write, in diffusers' layout."""
+    vae: Path
+    """The autoencoder's folder (figura base vae writes RUN/vae)."""
+    data: list[Path]
+    """Folders in CosmicMan's format; their captions say which words get an embedding."""
+    family: Literal["sd15", "sd21"] = "sd15"
+    """SD1.5: eight heads, convolutions around attention. SD2.1: heads 64 wide, linears, OpenCLIP's text."""
+    widths: tuple[int, ...] = (64, 128)
+    """The UNet's channels per level, multiples of 64."""
+    layers: int = 1
+    """Residual blocks per level."""
+    text_width: int = 64
+    """The text encoder's channels, a multiple of 64."""
+    text_layers: int = 2
+    """Its layers, of which all are used."""
+    seed: int = 0
+    """Of the weights."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        if not self.data:
+            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        if not self.widths or any(w < 64 or w % 64 or w % self.widths[0] for w in self.widths):
+            raise FiguraInputError("widths", f"{self.widths}", "multiples of 64, and of the first")
+        if self.text_width < 64 or self.text_width % 64:
+            raise FiguraInputError("text-width", str(self.text_width), "a multiple of 64")
+        check_numbers(self, positive=("layers", "text_layers"))
+
+
+@dataclass(frozen=True)
+class TextConfig(DiffusionConfig):
+    """The UNet and the text encoder of a tiny base, trained from nothing."""
+
+    train_text: bool = True
+    """Also train the text encoder."""
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """One small file of a trained base."""
+
+    model: Path
+    """A diffusers folder (RUN/model)."""
+    out: Path
+    """The .safetensors file to write, with SD's single-file names."""
+    half: bool = True
+    """Write fp16."""
+    few_words: bool = False
+    """Leave out words without an embedding; only this pack's loaders open such a file."""
 
 
 def check_numbers(config: object, positive: tuple[str, ...] = (), shares: tuple[str, ...] = ()) -> None:

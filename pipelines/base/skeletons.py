@@ -40,7 +40,8 @@ def _random_joints(rng: np.random.Generator, height: int, width: int) -> np.ndar
     """Joints [17, 2] in pixels: a pose of the library, mirrored, jittered, scaled into the frame."""
     from ..pose.library import pose_names, ready_pose
 
-    poses = [pose.people[0] for pose in map(ready_pose, pose_names()) if len(pose) == 1]
+    single = [pose.people[0] for pose in map(ready_pose, pose_names()) if len(pose) == 1]
+    poses = [joints for joints in single if (joints[:, 2] > 0).all()]
     points = poses[int(rng.integers(len(poses)))][:, :2].copy()
     points -= points.min(0)
     points *= rng.uniform(0.80, 0.95) * height / points[:, 1].max()

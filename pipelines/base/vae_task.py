@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from copy import deepcopy
 from pathlib import Path
@@ -13,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ..common.bad_samples import BadSamples
+from ..common.named_function import named
 from ..common.people_dataset import PeopleDataset, pixels_of
+from ..common.schedules import cosine_with_warmup
 from ..common.training.averages import update_average
 from ..common.training.step import Step
 from ..common.training.task import Task
-from ..common.weights import save_state_dict
-from . import scoring, standardise
+from ..common.write_base import WEIGHTS, write_module
+from . import standardise
 from .configs import VaeConfig
 from .skeletons import draw_random
 
@@ -82,13 +83,6 @@ def psnr(back: Tensor, pixels: Tensor, mask: Tensor | None = None) -> float:
     return -10 * math.log10(max(mean.item(), 1e-12))
 
 
-def cosine_with_warmup(step: int, warmup: int, steps: int, least: float = 0.01) -> float:
-    """The factor on the learning rate after ``step`` of ``steps`` updates."""
-    rise = min(1.0, (step + 1) / max(1, warmup))
-    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps))))
-    return rise * max(least, fall)
-
-
 class VaeTask(Task):
     """One training run of an autoencoder."""
 
@@ -105,7 +99,7 @@ class VaeTask(Task):
         self.places = [(s, i) for s, people in enumerate(self.sets) for i in range(self._kept(people))]
         extra = int(len(self.places) * config.skeletons / (1 - config.skeletons))
         self.length = len(self.places) + extra
-        self.score = scoring.named(config.score)
+        self.score = named(config.score)
         torch.manual_seed(config.trainer.seed)
         network = Autoencoder(new_vae(config.widths, config.layers))
         self.modules = {"vae": network}
@@ -209,11 +203,4 @@ class VaeTask(Task):
         pixels = pixels_of([people.read(place)[1] for place in range(count)])
         vae: Any = deepcopy(self.averages["vae"]).cpu().vae
         standardise.fold(vae, *standardise.latent_statistics(vae, pixels))
-        write_vae(vae, out / "vae")
-
-
-def write_vae(vae: Any, folder: Path) -> None:
-    """``config.json`` and weights, as diffusers writes them."""
-    config = json.loads(vae.to_json_string())
-    save_state_dict(folder / "diffusion_pytorch_model.safetensors", dict(vae.state_dict()))
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        write_module(out / "vae", vae, WEIGHTS)

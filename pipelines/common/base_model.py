@@ -130,7 +130,8 @@ class Checkpoint:
 
 def encoders_in(names: Iterable[str]) -> set[str]:
     """Which text encoders a single file has, told from its names alone."""
-    return set(ldm_text.text_encoders({name: torch.empty(0) for name in names if "token_embedding" in name}))
+    tables = [name for name in names if name.endswith("token_embedding.weight")]
+    return set(ldm_text.text_encoders({name: torch.empty(0) for name in tables}))
 
 
 def open_checkpoint(path: Path, *, unet: bool = False) -> Checkpoint:

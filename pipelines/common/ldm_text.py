@@ -14,6 +14,8 @@ from .weights import StateDict
 
 HEAD_WIDTH = 64  # of every CLIP text encoder released: 768/12, 1024/16, 1280/20
 VOCABULARY = 49408
+TOKENS = "text_model.embeddings.token_embedding.weight"
+ROWS = "text_model.embeddings.token_embedding.rows"  # our own: ids of the rows, in files that hold only some
 _OPENCLIP = {
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
@@ -46,14 +48,30 @@ def text_encoders(checkpoint: StateDict) -> dict[str, StateDict]:
 
 
 def text_names(state: StateDict) -> StateDict:
-    """transformers' names in one spelling: with ``text_model.``, without buffers."""
-    named = {}
+    """transformers' names in one spelling: with ``text_model.``, no buffers, the whole vocabulary."""
+    named: StateDict = {}
     for name, tensor in state.items():
         if name.endswith(("position_ids", "logit_scale")) or name.startswith("vision_model."):
             continue
         plain = name.startswith(("embeddings.", "encoder.", "final_layer_norm."))
         named[f"text_model.{name}" if plain else name] = tensor
-    return named
+    return _whole_vocabulary(named)
+
+
+def _whole_vocabulary(state: StateDict) -> StateDict:
+    """Put the rows of a file that holds only some (compact_text.py) where they belong; others are zero."""
+    if ROWS not in state:
+        return state
+    table, rows = state.get(TOKENS), state[ROWS]
+    if table is None or table.ndim != 2 or rows.is_floating_point() or rows.shape != table.shape[:1]:
+        raise FiguraWeightsError("text encoder", "token rows that fit no token embedding", "one id per row")
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < VOCABULARY:
+        raise FiguraWeightsError(
+            "text encoder", f"token ids up to {int(rows.max())}", f"0 to {VOCABULARY - 1}"
+        )
+    whole = table.new_zeros(VOCABULARY, table.shape[1])
+    whole[rows.long()] = table
+    return {name: tensor for name, tensor in state.items() if name != ROWS} | {TOKENS: whole}
 
 
 def openclip_to_transformers(state: StateDict) -> StateDict:
@@ -62,6 +80,8 @@ def openclip_to_transformers(state: StateDict) -> StateDict:
     for name, tensor in state.items():
         if name in _OPENCLIP_TOP:
             renamed[_OPENCLIP_TOP[name]] = tensor
+        elif name == "token_embedding.rows":
+            renamed[ROWS] = tensor
         elif name == "text_projection":
             renamed["text_projection.weight"] = tensor.T.contiguous()
         elif name == "text_projection.weight":
@@ -69,7 +89,7 @@ def openclip_to_transformers(state: StateDict) -> StateDict:
         elif name.startswith("transformer.resblocks."):
             _, _, layer, rest = name.split(".", 3)
             renamed |= _openclip_layer(f"text_model.encoder.layers.{layer}.", rest, tensor)
-    return renamed
+    return _whole_vocabulary(renamed)
 
 
 def _openclip_layer(prefix: str, rest: str, tensor: Tensor) -> StateDict:

@@ -145,14 +145,21 @@ class PeopleDataset:
 
         record = self.records[index]
         image = picture(self.images / record.path, record.path)
+        pixels = np.asarray(fit(image, self.size, Image.Resampling.LANCZOS))
+        return index, pixels, self.parts(index)
+
+    def parts(self, index: int) -> np.ndarray:
+        """The part map alone, uint8 [H, W]; raises BadSample."""
+        from PIL import Image
+
+        record = self.records[index]
         parts = picture(self.images / record.segm_path, record.path, mode="")
         if parts.mode not in ("P", "L"):
             raise BadSample(record.path, f"a part map of mode {parts.mode}", "a grey or palette PNG")
-        pixels = np.asarray(fit(image, self.size, Image.Resampling.LANCZOS))
         labels = np.asarray(fit(parts, self.size, Image.Resampling.NEAREST))
         if labels.max() >= CLASSES:
             raise BadSample(record.path, f"class {labels.max()} in its part map", "classes 0 to 17")
-        return index, pixels, labels
+        return labels
 
     def check_lists(self) -> None:
         """Count pictures and maps that are not there, before hours are spent. Looks at names alone."""

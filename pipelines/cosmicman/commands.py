@@ -1,10 +1,11 @@
 """The verbs of this system on the command line."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from tyro.conf import arg
 
-from .configs import GenerateConfig
+from .configs import GenerateConfig, TrainConfig
 
 
 def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
@@ -16,4 +17,14 @@ def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
         print(path)
 
 
-COMMANDS: dict = {"generate": generate}
+def train(config: Annotated[TrainConfig, arg(name="")]) -> None:
+    """Fine-tune a base on dense captions with the HOLA loss; runs under accelerate launch."""
+    from ..common.progress import console
+    from ..common.training.loop import train as run
+    from .train import HolaTask
+
+    result = run(HolaTask(config), config.trainer, console("cosmicman"), asdict(config))
+    print(f"{result.steps} updates in {config.trainer.out}")
+
+
+COMMANDS: dict = {"generate": generate, "train": train}

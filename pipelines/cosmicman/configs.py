@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from ..common.diffusion_configs import DiffusionConfig
+from ..common.errors import FiguraInputError
+
 SDXL_UNET, SDXL_BASE = "cosmicman/CosmicMan-SDXL", "stabilityai/stable-diffusion-xl-base-1.0"
 SD_UNET, SD_BASE = "cosmicman/CosmicMan-SD", "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SDXL_REFINER = "stabilityai/stable-diffusion-xl-refiner-1.0"
@@ -67,3 +70,52 @@ def with_defaults(config: GenerateConfig) -> GenerateConfig:
         sampler=config.sampler or ("euler_a" if sdxl else "ddim"),
         outdir=config.outdir or Path("test_results" if sdxl else "tmp/test"),
     )
+
+
+@dataclass(frozen=True)
+class HolaConfig:
+    """CosmicMan's loss on the attention of body groups."""
+
+    weight: float = 1.0
+    """Beside the noise loss's 1; 0 turns it off."""
+    stride: int = 16
+    """Pixels per query position of the layers used: 16 is half the latents' grid, 8 (tiny models) all of
+    it."""
+    form: Literal["code", "paper"] = "code"
+    """Mean over all columns as the released code, or over groups as the paper writes it."""
+
+
+@dataclass(frozen=True)
+class TrainConfig(DiffusionConfig):
+    """Fine-tuning on dense captions: the noise loss and HOLA. Defaults are the released script's."""
+
+    size: tuple[int, int] = (1024, 1024)
+    """Height and width of the pictures, multiples of the VAE's factor and of the UNet's."""
+    lr: float = 1e-5
+    """Highest learning rate."""
+    schedule: Literal["cosine", "constant"] = "constant"
+    """How the learning rate goes on after the warm-up."""
+    warmup: int = 0
+    """Updates until the highest learning rate."""
+    ema: float = 0.9999
+    """Averaging of the weights over updates; the averaged ones are written."""
+    cache_latents: bool = False
+    """Encode all pictures once, before training; off encodes them in each update."""
+    drop_per: Literal["sample", "batch"] = "batch"
+    """Whether captions are dropped one by one, or all of a batch together."""
+    noise_offset: float = 0.05
+    """Extra noise that is the same over a channel."""
+    guidance: float = 7.5
+    """Guidance of the pictures shown and measured."""
+    preview_steps: int = 30
+    """Their denoising steps."""
+    hola: HolaConfig = field(default_factory=HolaConfig)
+    """The loss on attention."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        super().check()
+        if not self.hola.weight >= 0:
+            raise FiguraInputError("hola.weight", str(self.hola.weight), "0 or more")
+        if self.hola.stride < 1:
+            raise FiguraInputError("hola.stride", str(self.hola.stride), "1 or more")

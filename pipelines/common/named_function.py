@@ -1,8 +1,8 @@
-"""Figures that an outside reader of pictures gives, named on the command line as ``module:function``.
+"""A reader of pictures that a trainer asks for figures, named on the command line as ``module:function``.
 
-The function is called as ``function(pictures, records)`` with uint8 pictures [B, H, W, 3] and, for each,
-the record (``common.people_dataset.Record``) that it should show; it returns ``{name: number}``. The trainers
-of the bases know no reader: they are told which to ask.
+It is called as ``function(pictures, records)`` with uint8 pictures [B, H, W, 3] and, for each, the record
+(``people_dataset.Record``) that it should show; it returns ``{name: number}``. Trainers know no reader: they
+are told which to ask.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.errors import FiguraInputError
+from .errors import FiguraInputError
 
 Score = Callable[[np.ndarray, Sequence[Any]], dict[str, float]]
 
@@ -26,6 +26,6 @@ def named(place: str) -> Score | None:
         function: Any = getattr(import_module(module, package), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise FiguraInputError("score", f"'{place}' ({error})", "module:function") from error
-    if not callable(function):
-        raise FiguraInputError("score", f"'{place}', which is no function", "module:function")
-    return function
+    if callable(function):
+        return function  # type: ignore[return-value]
+    raise FiguraInputError("score", f"'{place}', which is no function", "module:function")
