@@ -32,7 +32,8 @@ def register_folder(name: str, suffixes: set[str] = WEIGHT_SUFFIXES, saved: bool
 
 def list_models(folder: str, demo: str | None = None) -> list[str]:
     """Names for a loader's combo: the pack's demo models of system ``demo`` first, then the user's files."""
-    shipped = sorted(path.name for path in (DEMO_MODELS / demo).glob("*")) if demo else []
+    cards = (".md", ".json")  # lie beside the models they describe
+    shipped = sorted(p.name for p in (DEMO_MODELS / demo).glob("*") if p.suffix not in cards) if demo else []
     return [DEMO_PREFIX + name for name in shipped] + folder_paths.get_filename_list(folder)
 
 

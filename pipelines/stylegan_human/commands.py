@@ -80,12 +80,18 @@ def info(network: Annotated[Path, tyro.conf.Positional]) -> None:
 
 
 def convert(
-    network: Annotated[Path, tyro.conf.Positional], output: Annotated[Path, tyro.conf.Positional]
+    network: Annotated[Path, tyro.conf.Positional],
+    output: Annotated[Path, tyro.conf.Positional],
+    half: bool = False,
 ) -> None:
-    """Write a network .pkl as .safetensors, which loads faster and holds no pickle."""
+    """Write a network .pkl as .safetensors, which loads faster and holds no pickle.
+
+    Args:
+        half: Write float16, half the size.
+    """
     from .loading import load_generator, save_generator
 
-    save_generator(output, load_generator(network))
+    save_generator(output, load_generator(network), half)
     print(f"wrote {output}")
 
 

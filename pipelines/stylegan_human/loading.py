@@ -94,9 +94,16 @@ def _from_safetensors(path: Path) -> GeneratorFile:
     return GeneratorFile(config, load_state_dict(path))
 
 
-def save_generator(path: str | Path, generator: Generator) -> None:
-    """Write a generator as .safetensors that ``load_generator`` reads back, whole or not at all."""
-    save_state_dict(path, generator.state_dict(), checkpoint.to_metadata(generator.config))
+def save_generator(path: str | Path, generator: Generator, half: bool = False) -> None:
+    """Write a generator as .safetensors that ``load_generator`` reads back, whole or not at all.
+
+    ``half``: weights and noise in float16, which halves the file; what frequencies are made of stays.
+    """
+    state = generator.state_dict()
+    if half:
+        small = {name for name, _ in generator.named_parameters()} | {n for n in state if "noise_const" in n}
+        state = {name: value.half() if name in small else value for name, value in state.items()}
+    save_state_dict(path, state, checkpoint.to_metadata(generator.config))
 
 
 def describe(generator: Generator) -> dict[str, str]:
