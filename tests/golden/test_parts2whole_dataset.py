@@ -34,23 +34,24 @@ def close(found, golden, what):
     assert off.max() <= 4.6 and (off > 2.6).float().mean() <= 0.01, (what, float(off.max()))
 
 
-def crops_are_ours(case, about):
-    """Whether every crop drawn in this case is the constant one."""
-    drawn = {tuple(crop) for crop in about[case]["crops_top_left_height_width_in_call_order"]}
-    return len(drawn) == 1 and drawn
+def cases():
+    """Those whose crops are all the same: on tall pictures nothing is drawn at random."""
+    path = GOLDEN / "dataset_cases.json"
+    about = json.loads(path.read_text()) if path.is_file() else {}
+    crops = {name: case.get("crops_top_left_height_width_in_call_order") for name, case in about.items()
+             if ".row" in name}  # fmt: skip
+    return sorted(name for name, drawn in crops.items() if drawn and len(set(map(tuple, drawn))) == 1)
 
 
-@pytest.mark.parametrize("case", ["released.row0", "paired.row0", "rgba_gray.row0", "rgba_white.row0"])
+@pytest.mark.parametrize("case", cases())
 def test_reference_samples(case):
     golden, about = tensors()
-    if case not in about:
-        pytest.skip("not among these goldens")
     kind, row = case.split(".row")
     size = tuple(golden[f"{case}.pixel_values"].shape[1:])
     rows = "train_rgba.jsonl" if kind in BACKGROUNDS else "train.jsonl"
     data = PairDataset(GOLDEN / "dataset", rows, size, background=BACKGROUNDS.get(kind, 1.0))
     pair = data.read(int(row))
-    (drawn,) = crops_are_ours(case, about)
+    drawn = tuple(about[case]["crops_top_left_height_width_in_call_order"][0])
     with Image.open(GOLDEN / "dataset" / data.rows[int(row)]["target"]) as image:
         left, top, right, bottom = crop_box(*image.size)
     assert (top, left, bottom - top, right - left) == drawn
