@@ -44,6 +44,9 @@ class TrainConfig:
     """Pictures per update, over all processes."""
     batch_gpu: int | None = None
     """Pictures at once in one process; the rest of a batch follows in further rounds."""
+    gpus: int | None = None
+    """Settle all numbers as for so many GPUs, whatever the number of processes is: fewer processes take
+    more rounds. Without it as for the processes there are (start several with accelerate launch)."""
     seed: int = 0
     """Of weights, order and noise."""
     snap: int = 50
@@ -118,6 +121,8 @@ class TrainConfig:
     """Pictures to compare with; without it the training set."""
     metric_samples: int = 50000
     """Pictures generated for a measurement."""
+    workers: int = 1
+    """Threads that read pictures ahead."""
     dry_run: bool = False
     """Print the settings and stop."""
 
@@ -131,6 +136,7 @@ class TrainConfig:
         for name in (
             "batch",
             "batch_gpu",
+            "gpus",
             "snap",
             "subset",
             "cbase",
@@ -172,17 +178,18 @@ def _at_least(flag: str, value: float | None, least: float) -> None:
 
 def trainer_config(config: TrainConfig, batch: int, kimg: float, processes: int) -> TrainerConfig:
     """The shared trainer's settings that the published flags ask for."""
-    rounds = 1
-    if config.batch_gpu is not None:
-        share = processes * config.batch_gpu
-        if batch % share:
-            raise FiguraInputError(
-                "--batch", str(batch), f"a multiple of {share}",
-                f"{processes} processes times --batch-gpu {config.batch_gpu}.",
-            )  # fmt: skip
-        rounds = batch // share
+    at_once = config.batch_gpu or max(batch // (config.gpus or processes), 1)
+    share = processes * at_once
+    if batch % share:
+        raise FiguraInputError(
+            "--batch",
+            str(batch),
+            f"a multiple of {share}",
+            f"{processes} processes take {at_once} at once each.",
+        )
     every = max(round(config.snap * config.tick * 1000 / batch), 1)
     return replace(
         config.trainer, out=config.outdir, steps=max(round(kimg * 1000 / batch), 1), batch=batch,
-        accumulate=rounds, seed=config.seed, checkpoint_every=every, sample_every=every, measure_every=every,
+        accumulate=batch // share, seed=config.seed, workers=config.workers, checkpoint_every=every,
+        sample_every=every, measure_every=every,
     )  # fmt: skip

@@ -105,6 +105,7 @@ def numbers_of(config: TrainConfig, resolution: int, processes: int) -> Numbers:
 def recipe(config: TrainConfig, resolution: int, labels: int, processes: int = 1) -> Recipe:
     """Settle everything for pictures of height ``resolution`` with ``labels`` classes (0: none)."""
     config.check()
+    processes = config.gpus or processes
     numbers = numbers_of(config, resolution, processes)
     third, tiny = config.cfg.startswith("stylegan3"), config.cfg == "tiny"
     share = config.batch_gpu or max(numbers.batch // processes, 1)

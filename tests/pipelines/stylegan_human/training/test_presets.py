@@ -114,6 +114,17 @@ def test_flags_reach_the_shared_trainer():
         trainer_config(config, 30, 10, processes=2)
 
 
+def test_numbers_of_eight_gpus_on_one_process():
+    """The same numbers, in eight rounds."""
+    config = TrainConfig(Path("data"), cfg="shhq", gpus=8)
+    numbers = recipe(config, 1024, 0, processes=1)
+    assert numbers == recipe(TrainConfig(Path("data"), cfg="shhq"), 1024, 0, processes=8)
+    trainer = trainer_config(config, numbers.batch, numbers.kimg, processes=1)
+    assert (trainer.batch, trainer.accumulate) == (32, 8)
+    with pytest.raises(FiguraInputError, match="--batch"):
+        trainer_config(config, numbers.batch, numbers.kimg, processes=3)
+
+
 def test_lazy_regularisers_slow_adam_down():
     slowed = AdamSettings(0.0025).slowed(4)
     assert (slowed.lr, slowed.betas) == (pytest.approx(0.002), (0.0, pytest.approx(0.99**0.8)))
