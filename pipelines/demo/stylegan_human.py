@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 
 from ..common.images import to_image, write_png
+from ..common.opcodes import write_tensor
 from ..common.progress import Progress
 from ..stylegan_human.configs import Config, V2Config, tiny
+from ..stylegan_human.edit import sefa_vector
 from ..stylegan_human.generate import sample_ws, synthesize
 from ..stylegan_human.generator import Generator, build
 from ..stylegan_human.grid import sheet
@@ -23,17 +25,20 @@ FILES = {  # released names -> tiny networks of the same family
     "stylegan_human_v3_512.pkl": tiny(3),
 }
 FACES = {"ffhq.pkl": V2Config(32, square=True, z_dim=32, w_dim=32, channel_base=512, channel_max=24)}
+DIRECTION = "stylegan_directions/sefa/upper_length.pt"  # as in the released folder latent_direction
 SEEDS = list(range(1, 9))
 
 
 def write_models(models_dir: Path) -> None:
     """Write ``stylegan_human/*.pkl`` under ``models_dir``: released names and layouts, tiny random
-    networks.
+    networks; and a direction.
     """
     for name, config in (FILES | FACES).items():
         path = models_dir / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_network(path, random_generator(config))
+    direction = sefa_vector(random_generator(FILES["stylegan_human_v2_1024.pkl"]).synthesis, 0)
+    write_tensor(models_dir / DIRECTION, direction[None])
 
 
 def random_generator(config: Config, seed: int = 0) -> Generator:

@@ -122,9 +122,13 @@ class PrefixCache:
         for index in range(first, self.synthesis.num_steps):
             states.append(self.synthesis.step(index, states[-1], context))
             self.steps_run += 1
-            progress(index + 1, self.synthesis.num_steps, None)
+            if index + 1 < self.synthesis.num_steps:
+                img = states[-1].img
+                progress(index + 1, self.synthesis.num_steps, None if img is None else img[0].detach())
+        pixels = self.synthesis.finish(states[-1])
         self._styles, self._states = context.styles, states
-        return self.synthesis.finish(states[-1])
+        progress(self.synthesis.num_steps, self.synthesis.num_steps, pixels[0].detach())
+        return pixels
 
     def _first_changed_step(self, styles: Sequence[Tensor]) -> int:
         pairs = zip(self.synthesis.slots, styles, self._styles, strict=True)
