@@ -30,31 +30,30 @@ class Segmenter(Protocol):
 
 def read_mask(path: str | Path) -> Tensor:
     """A mask file as [1, H, W] in [0, 1]: its transparency if it has any, else its brightness."""
-    return _from_picture(Path(path), alpha_only=False)
+    alpha = own_mask(path)
+    return _band(Path(path), "L") if alpha is None else alpha
 
 
 def own_mask(path: str | Path) -> Tensor | None:
     """The transparency of a photo as a mask [1, H, W]; None where it has none, or all is opaque."""
-    mask = _from_picture(Path(path), alpha_only=True)
+    mask = _band(Path(path), "A")
     return mask if mask.min() < 1 else None
 
 
-def _from_picture(path: Path, alpha_only: bool) -> Tensor:
+def _band(path: Path, band: str) -> Tensor:
+    """Brightness (L) or opacity (A) of a picture, turned as its EXIF says."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as picture:
             picture = ImageOps.exif_transpose(picture)
-            alpha = "A" in picture.getbands() or "transparency" in picture.info
-            band = picture.convert("RGBA").getchannel("A") if alpha else picture.convert("L")
-            values = np.asarray(band, np.float32) / 255
+            values = picture.convert("RGBA").getchannel("A") if band == "A" else picture.convert("L")
+            array = np.asarray(values, np.float32) / 255
     except (OSError, SyntaxError, ValueError) as error:
         raise FiguraInputError(
             path.name, f"a file that does not open as a picture ({error})", "PNG, JPEG or WebP"
         ) from error
-    if alpha_only and not alpha:
-        return torch.ones(1, *values.shape)
-    return torch.from_numpy(values.copy())[None]
+    return torch.from_numpy(array)[None]
 
 
 def load_segmenter(folder: str | Path, device: str = "cpu") -> Segmenter:

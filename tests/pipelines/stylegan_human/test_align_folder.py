@@ -12,7 +12,12 @@ from comfyui_figura.pipelines.common.images import read_image
 from comfyui_figura.pipelines.pose.files import save_poses
 from comfyui_figura.pipelines.pose.pose import Pose
 from comfyui_figura.pipelines.stylegan_human.align_folder import Sources, align_folder, paste_folder
-from comfyui_figura.pipelines.stylegan_human.person_mask import load_segmenter, person_classes
+from comfyui_figura.pipelines.stylegan_human.person_mask import (
+    load_segmenter,
+    own_mask,
+    person_classes,
+    read_mask,
+)
 from PIL import Image
 
 SIZE = (240, 160)
@@ -135,6 +140,24 @@ def test_transparency_is_a_mask_and_bystanders_are_whitened_away(tmp_path):
     draw(tmp_path / "images/cut_out.png")
     report = align_folder(tmp_path / "images", tmp_path / "out2", Sources(find_pose=find_pose))
     assert "--masks" in report.skipped["cut_out.png"]
+
+
+def test_masks_in_every_kind_of_file(tmp_path):
+    """Grey, coloured, opaque with an alpha channel, and the alpha channel itself."""
+    grey = Image.fromarray(shape())
+    opaque = Image.merge("RGBA", [grey, grey, grey, Image.new("L", grey.size, 255)])
+    cut_out = Image.merge("RGBA", [Image.new("L", grey.size, 77)] * 3 + [grey])
+    for name, picture in {
+        "grey": grey,
+        "colours": grey.convert("RGB"),
+        "opaque": opaque,
+        "cut": cut_out,
+    }.items():
+        picture.save(tmp_path / f"{name}.png")
+        assert torch.equal(read_mask(tmp_path / f"{name}.png")[0], torch.from_numpy(shape() / 255).float()), (
+            name
+        )
+    assert own_mask(tmp_path / "grey.png") is None and own_mask(tmp_path / "opaque.png") is None
 
 
 def test_there_and_back(folders, tmp_path):
