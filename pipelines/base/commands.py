@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from .configs import NewConfig, PackConfig, TextConfig, VaeConfig
+from .configs import MeasureConfig, NewConfig, PackConfig, TextConfig, VaeConfig
 
 
 def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
@@ -35,6 +35,21 @@ def text(config: Annotated[TextConfig, arg(name="")]) -> None:
     print(f"{result.steps} updates in {config.trainer.out}")
 
 
+def measure(config: Annotated[MeasureConfig, arg(name="")]) -> None:
+    """Measure an autoencoder on held-out pictures; exit code 1 where it does not pass the gate."""
+    import json
+
+    from .gate import measured
+
+    figures = measured(config)
+    text = json.dumps(figures, indent=1)
+    if config.out is not None:
+        config.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    if not figures["passes"]:
+        raise SystemExit(1)
+
+
 def pack(config: Annotated[PackConfig, arg(name="")]) -> None:
     """Write a trained base as one single-file checkpoint."""
     from ..common.base_model import open_base
@@ -47,4 +62,4 @@ def pack(config: Annotated[PackConfig, arg(name="")]) -> None:
     print(config.out)
 
 
-COMMANDS: dict = {"vae": vae, "new": new, "text": text, "pack": pack}
+COMMANDS: dict = {"vae": vae, "new": new, "text": text, "measure": measure, "pack": pack}

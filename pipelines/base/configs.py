@@ -104,6 +104,26 @@ class TextConfig(DiffusionConfig):
 
 
 @dataclass(frozen=True)
+class MeasureConfig:
+    """Figures of a trained autoencoder, and the gate that a base's must pass."""
+
+    vae: Path
+    """Its folder (RUN/vae)."""
+    data: list[Path]
+    """Folders in CosmicMan's format."""
+    score: str = ".demo.scores:captions"
+    """module:function that reads pictures; a leading dot means this package."""
+    count: int = 512
+    """Last pictures of each folder to send through it."""
+    size: tuple[int, int] = (128, 64)
+    """Height and width of the pictures."""
+    gate: float = 0.95
+    """Least share of each colour of top, bottom and shoes that must be read right behind it."""
+    out: Path | None = None
+    """Write the figures there as JSON too."""
+
+
+@dataclass(frozen=True)
 class PackConfig:
     """One small file of a trained base."""
 
