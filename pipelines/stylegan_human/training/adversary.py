@@ -117,7 +117,7 @@ class Adversary:
     def _path_length(
         self, phase: Phase, z: Tensor, c: Tensor | None, draws: Draws, backward: Backward
     ) -> Reports:
-        count = len(z) // self.settings.pl_batch_shrink
+        count = max(len(z) // self.settings.pl_batch_shrink, 1)
         pixels, ws = self._generate(z[:count], None if c is None else c[:count], draws, False)
         penalty = self.path(path_lengths(pixels, ws, draws.path_noise(*pixels.shape)))
         loss = penalty * self.settings.pl_weight
