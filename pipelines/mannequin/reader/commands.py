@@ -63,7 +63,7 @@ def _own_accuracy(reader: Any, count: int) -> dict[str, Any]:
     scores = accuracy(reader, count) | {
         f"r2 {name}": fit for name, fit in attribute_fit(reader, count).items()
     }
-    scores |= render_distance(reader, count)
+    scores |= render_distance(reader)
     return {name: round(value, 4) for name, value in scores.items()}
 
 

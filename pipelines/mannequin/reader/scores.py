@@ -224,7 +224,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(max(0.0, shift @ shift + np.trace(one) + np.trace(two) - 2 * roots))
 
 
-def render_distance(reader: Reader, count: int = 240, world: int = 2) -> dict[str, float]:
+def render_distance(reader: Reader, count: int = 1500, world: int = 2) -> dict[str, float]:
     """The scale of Fréchet distances on this reader's features: two sets of ``count`` renders against each
     other, and one of them blurred by 2 pixels."""
     from .softening import blurred
