@@ -172,7 +172,7 @@ def strip(
     )
     images = host.result(to_image(pixels))
     columns = max(1, MAX_SIDE // (images.shape[2] + 8))
-    return images, host.result(sheet(images, [f"{value:g}" for value in strengths], columns))
+    return images, host.result(sheet(images, [f"{value:.3g}" for value in strengths], columns))
 
 
 def matrix(
