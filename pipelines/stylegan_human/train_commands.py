@@ -47,7 +47,8 @@ def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
 
     network = feature_network(config.detector)
     real = AlignedImages(config.data, config.square)
-    ruler = DistributionRuler(network, real, config.metrics, config.samples)
+    device = pick_device(config.device)
+    ruler = DistributionRuler(network, real, config.metrics, config.samples, device=device)
     for path in config.networks:
-        figures = ruler(load_generator(path).to(pick_device(config.device)))
+        figures = ruler(load_generator(path).to(device))
         print(path.name, *(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)

@@ -5,7 +5,7 @@ pictures against the whole training set, and Inception's pooled features; any ot
 another scale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -85,7 +85,7 @@ class DistributionRuler:
     """Measures a generator against a data set; the real features are computed once.
 
     Args:
-        network: the feature network.
+        network: the feature network; moved to ``device`` if it has a ``to``, and given pictures there.
         real: pictures to compare with.
         names: ``fid``, ``kid``.
         count: pictures generated.
@@ -94,14 +94,17 @@ class DistributionRuler:
 
     def __init__(
         self, network: FeatureNetwork, real: AlignedImages, names: Sequence[str] = ("fid",),
-        count: int = 50000, labels: Tensor | None = None, seed: int = 0,
+        count: int = 50000, labels: Tensor | None = None, seed: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
         if count < 2 or real.count < 2:
             raise FiguraInputError(
                 "--metric-samples", f"{count} against {real.count} pictures", "2 or more of each"
             )
-        self.network, self.names, self.count, self.labels, self.seed = network, names, count, labels, seed
-        self.real = _features_of_images(network, real)
+        self.device, self.network = torch.device(device), network
+        if hasattr(network, "to"):
+            self.network = network.to(self.device)  # type: ignore[attr-defined]
+        self.names, self.count, self.labels, self.seed = names, count, labels, seed
+        self.real = np.concatenate([self._features(pixels.float() / 127.5 - 1) for pixels in _batches(real)])
         self.moments = Moments.of(self.real)
 
     @torch.no_grad()
@@ -115,9 +118,12 @@ class DistributionRuler:
             c = None
             if self.labels is not None:
                 c = self.labels[torch.randint(len(self.labels), (count,), generator=source)].to(device)
-            pixels = _eight_bits(generator(z, c))
-            found.append(self.network.features(pixels).cpu().numpy())
+            found.append(self._features(_eight_bits(generator(z, c))))
         return self.figures(np.concatenate(found))
+
+    @torch.no_grad()
+    def _features(self, pixels: Tensor) -> np.ndarray:
+        return self.network.features(pixels.to(self.device)).cpu().numpy()
 
     def figures(self, generated: np.ndarray) -> dict[str, float]:
         """The figures of features [N, D]."""
@@ -130,13 +136,10 @@ class DistributionRuler:
         return figures
 
 
-@torch.no_grad()
-def _features_of_images(network: FeatureNetwork, images: AlignedImages) -> np.ndarray:
-    found = []
-    for start in range(0, images.count, BATCH):  # not the mirrored ones
-        pixels = images.pixels(list(range(start, min(start + BATCH, images.count)))).float() / 127.5 - 1
-        found.append(network.features(pixels).cpu().numpy())
-    return np.concatenate(found)
+def _batches(images: AlignedImages) -> Iterator[Tensor]:
+    """Every picture once, not mirrored, uint8."""
+    for start in range(0, images.count, BATCH):
+        yield images.pixels(list(range(start, min(start + BATCH, images.count))))
 
 
 def _eight_bits(pixels: Tensor) -> Tensor:

@@ -59,7 +59,10 @@ def ruler_of(config: TrainConfig, data: AlignedImages):
 
     network = feature_network(config.detector)
     real = data if config.metric_data is None else AlignedImages(config.metric_data, config.square)
-    return DistributionRuler(network, real, config.metrics, config.metric_samples, data.labels)
+    device = "cuda" if torch.cuda.is_available() and not config.trainer.cpu else "cpu"
+    return DistributionRuler(
+        network, real, config.metrics, config.metric_samples, data.labels, config.seed, device
+    )
 
 
 def _set_precision(config: TrainConfig) -> None:

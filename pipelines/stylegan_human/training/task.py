@@ -60,6 +60,7 @@ class GanTask(Task):
             AugmentControl(None) if ada is None else AugmentControl(ada.target, ada.kimg, ada.interval, ada.p)
         )
         self.pipe = None if ada is None else AugmentPipe(ada.pipe)
+        self.frozen = {} if self.pipe is None else {"augmentation": self.pipe}
         self.adversary = Adversary(self.modules["G"], self.modules["D"], recipe.losses, self.pipe)
         self.measuring = measuring
 
