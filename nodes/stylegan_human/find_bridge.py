@@ -6,7 +6,14 @@ from torch import Tensor
 
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.seeds import batch_seeds
-from ...pipelines.stylegan_human.attribute import area, labels_of_seeds, mean_rows, parse_label, score_people
+from ...pipelines.stylegan_human.attribute import (
+    area,
+    labels_of_seeds,
+    mean_rows,
+    parse_label,
+    score_people,
+    with_attribute,
+)
 from ...pipelines.stylegan_human.clip_score import TextContrast, load_clip
 from ...pipelines.stylegan_human.edit import EVERY_ROW, Edit
 from ...pipelines.stylegan_human.fit import fit_direction
@@ -98,16 +105,10 @@ def channels(
     patcher: ModelPatcher, people: Latents, numbers: list[float], count: int, layer: int
 ) -> tuple[Edit, str]:
     """An edit of the channels that tell the attribute best, and a line for each; amounts: the upper half."""
-    scores = torch.tensor(numbers)
-    known = torch.isfinite(scores)
-    if not known.any():
-        raise FiguraInputError("attribute", "no number at all", "one for each latent")
+    known, chosen = with_attribute(numbers)
     generator = host.on_device(patcher)
     ws = check_ws(people.ws, generator.config.num_ws, generator.config.w_dim)[known]
-    scores = scores[known]
-    middle = scores.median() if len(scores.unique()) > 2 else scores.mean()
-    styles = styles_of(generator, ws)
-    edit, best = strongest_channels(styles, scores > middle, count, None if layer < 0 else layer)
+    edit, best = strongest_channels(styles_of(generator, ws), chosen, count, None if layer < 0 else layer)
     return edit, "\n".join(f"style {i}, channel {channel}: {score:+.2f}" for i, channel, score in best)
 
 

@@ -70,6 +70,17 @@ def load_attribute(name: str) -> Attribute:
     return cast(Attribute, found)
 
 
+def with_attribute(values: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """(which latents have a number [N], which of those show the attribute): amounts part at the median."""
+    scores = torch.tensor(values, dtype=torch.float64)
+    known = torch.isfinite(scores)
+    if not known.any():
+        raise FiguraInputError("attribute", "no number at all", "one for each latent")
+    scores = scores[known]
+    middle = scores.median() if len(scores.unique()) > 2 else scores.mean()
+    return known, scores > middle
+
+
 def area(mask: Tensor) -> list[float]:
     """Mean of each mask [N, H, W]: the share of the picture it covers."""
     if not isinstance(mask, Tensor) or mask.ndim != 3 or 0 in mask.shape:

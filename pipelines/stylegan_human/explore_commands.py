@@ -202,6 +202,8 @@ class LatentConfig:
     """Truncation psi of seeds."""
     truncate: float = 1.0
     """Truncation psi of the result."""
+    grid: str = ""
+    """Rows x columns, such as 5x7: fill a sheet between 2 latents (left, right) or 4 (its corners)."""
     picture: Path | None = None
     """Also draw the result, as one sheet (.png)."""
     device: str = "auto"
@@ -225,12 +227,29 @@ def latent(config: Annotated[LatentConfig, tyro.conf.arg(name="")]) -> None:
     rows = parse_rows(config.rows, shape[0])
     ws = _computed(config, check_ws(torch.cat([person.ws for person in people]), *shape).cpu(), rows)
     ws = truncate_rows(ws, generator.mapping.w_avg.cpu(), config.truncate, rows)
+    ws, columns = _filled(ws, config.grid, config.mode)
     result = Latents(ws, edits=people[0].edits)
     save_latents(config.output, result)
     print(f"wrote {config.output}: {len(ws)} latent(s)")
     if config.picture is not None:
         pixels = synthesize(generator, result.ws.to(device_of(generator)), edits=result.edits)
-        write_png(config.picture, sheet(to_image(pixels))[0])
+        write_png(config.picture, sheet(to_image(pixels), columns=columns)[0])
+
+
+def _filled(ws, grid: str, mode: str):
+    """``ws`` as corners of a sheet, filled; and its columns. Without ``grid`` as it is, and 0."""
+    import re
+
+    from ..common.errors import FiguraInputError
+    from .walks import corner_grid
+
+    if not grid:
+        return ws, 0
+    found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", grid.strip())
+    if not found:
+        raise FiguraInputError("--grid", f"'{grid}'", "rows x columns, such as 5x7")
+    rows, columns = int(found[1]), int(found[2])
+    return corner_grid(ws, rows, columns, mode), columns
 
 
 def _computed(config: LatentConfig, ws, rows: list[int] | None):

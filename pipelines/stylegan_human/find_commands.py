@@ -38,6 +38,8 @@ class FindConfig:
     """auto: logistic for yes and no, ridge for amounts. svm needs scikit-learn."""
     extremes: float = 1.0
     """Share of the people used, half from each end of the scale."""
+    channels: int = 0
+    """Instead of a direction of w: shift this many style channels, those that tell it best (StyleSpace)."""
     rows: str = "all"
     """Rows of w that the direction shall move."""
     without: list[Path] | None = None
@@ -66,12 +68,27 @@ def find(config: Annotated[FindConfig, tyro.conf.arg(name="")]) -> None:
     seeds = list(labels) if labels else _seeds(config.seeds)
     ws = sample_ws(generator, seeds, config.trunc)
     values = list(labels.values()) if labels else _scores(generator, ws, attribute)
+    if config.channels:
+        return _save_channels(generator, ws, values, config)
     fit = fit_direction(
         mean_rows(ws, rows), values, config.method, config.extremes,
         [vector for other in others for vector in other.rows.values()], config.held_out,
     )  # fmt: skip
     save_direction(config.output, fit.edit(rows or [EVERY_ROW], config.output.stem))
     print(f"wrote {config.output}: {fit.report()}")
+
+
+def _save_channels(generator: "Generator", ws: "Tensor", values: list[float], config: FindConfig) -> None:
+    from .attribute import with_attribute
+    from .directions import save_direction
+    from .style_space import strongest_channels, styles_of
+
+    known, chosen = with_attribute(values)
+    styles = styles_of(generator, ws[known])
+    edit, best = strongest_channels(styles, chosen, config.channels, name=config.output.stem)
+    save_direction(config.output, edit)
+    found = ", ".join(f"{channel} of style {i} ({score:+.2f})" for i, channel, score in best[:8])
+    print(f"wrote {config.output}: channels {found}")
 
 
 def _seeds(text: str) -> list[int]:

@@ -12,6 +12,7 @@ from comfyui_figura.pipelines.demo.stylegan_human import random_generator
 from comfyui_figura.pipelines.stylegan_human.configs import tiny
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
 from comfyui_figura.pipelines.stylegan_human.grid import sheet
+from comfyui_figura.pipelines.stylegan_human.latent_file import load_latents
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator
 from PIL import Image
 
@@ -109,6 +110,8 @@ def test_edit(network, tmp_path, monkeypatch):
         ("latent", "w.txt", "--seeds", "1"),
         ("latent", "w.pt", "--seeds", "1", "--blend", "nowhere.npz"),
         ("latent", "w.pt", "--seeds", "1", "--truncate", "nan"),
+        ("latent", "w.pt", "--seeds", "1-4", "--grid", "wide"),
+        ("latent", "w.pt", "--seeds", "1-3", "--grid", "2x2"),
         ("mix", "--rows", "1", "--cols", "2", "--styles", "99"),
         ("edit", "--seeds", "1", "--strengths", "much"),
         ("edit", "--seeds", "1", "--sefa", "4000"),
@@ -122,3 +125,47 @@ def test_mistakes_in_exploring_end_with_a_sentence(words, network, tmp_path, mon
     assert end.value.code == 2
     assert "figura:" in capsys.readouterr().err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_latents_computed_saved_and_drawn(network, tmp_path, monkeypatch):
+    """Files of three kinds; the difference of two people, added to a third; a sheet between four."""
+    generator = load_generator(network)
+    one, two, three = (sample_ws(generator, [seed], 0.7) for seed in (1, 2, 3))
+
+    def latent(name, *words):
+        run(monkeypatch, "latent", tmp_path / name, "--network", network, "--trunc", "0.7", *words)
+        return load_latents(tmp_path / name).ws
+
+    latent("one.pt", "--seeds", "1")
+    way = latent("way.npz", "--seeds", "2", "--subtract", tmp_path / "one.pt")
+    torch.testing.assert_close(way, two - one)
+    moved = latent("moved.safetensors", "--seeds", "3", "--add", tmp_path / "way.npz", "--rows", "2-3")
+    torch.testing.assert_close(moved[:, 2:4], (three + two - one)[:, 2:4])
+    assert torch.equal(moved[:, 4:], three[:, 4:])
+    half = latent("half.pt", "--seeds", "2", "--blend", tmp_path / "one.pt")
+    torch.testing.assert_close(half, (one + two) / 2)
+    average = latent("average.pt", "--latent", tmp_path / "one.pt", "--truncate", "0")
+    torch.testing.assert_close(average, generator.mapping.w_avg.expand_as(average))
+    sheet = latent("sheet.pt", "--seeds", "1-4", "--grid", "2x3", "--picture", tmp_path / "sheet.png")
+    assert len(sheet) == 6 and Image.open(tmp_path / "sheet.png").size == (3 * 36 + 4, 2 * 68 + 4)
+
+
+def test_edit_of_a_saved_latent_and_its_film(network, tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    run(monkeypatch, "latent", tmp_path / "one.pt", "--network", network, "--seeds", "1", "--trunc", "0.8")
+    words = [
+        "--strengths=-3,0,3",
+        "--rows",
+        "all",
+        "--film",
+        "gif",
+        "--film-steps",
+        "4",
+        "--outdir",
+        tmp_path,
+    ]
+    run(monkeypatch, "edit", "--network", network, "--latent", tmp_path / "one.pt", *words)
+    run(monkeypatch, "edit", "--network", network, "--seeds", "1", *words)
+    strips = [np.asarray(Image.open(tmp_path / f"sefa0_{name}.png")) for name in ("one_0", "seed0001")]
+    assert np.array_equal(*strips)
+    assert Image.open(tmp_path / "sefa0_one_0.gif").n_frames == 4

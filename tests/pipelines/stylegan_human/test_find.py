@@ -264,6 +264,16 @@ def test_find_by_labels_and_texts(network, clip, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "dress.npy").is_file()
 
 
+def test_find_channels(network, tmp_path, monkeypatch, capsys):
+    lines = [f"{seed},{'yes' if seed % 2 else 'no'}" for seed in range(40)]
+    (tmp_path / "labels.csv").write_text("\n".join(["seed,label", *lines]) + "\n")
+    words = ["--labels", str(tmp_path / "labels.csv"), "--channels", "3"]
+    run(monkeypatch, network, tmp_path / "odd.safetensors", *words)
+    assert "channels" in capsys.readouterr().out
+    edit = load_direction(tmp_path / "odd.safetensors")
+    assert not edit.rows and sum(int((vector != 0).sum()) for vector in edit.styles.values()) == 3
+
+
 BAD_WORDS = [
     (), ("--attribute", "a:b", "--text", "x"), ("--attribute", "nowhere:mean"), ("--labels", "nowhere.csv"),
     ("--text", "a dress"), ("--text", "a", "--versus", "b"),
