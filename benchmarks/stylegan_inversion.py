@@ -43,7 +43,7 @@ from .measure import RESULTS, Record, compare, record
 from .stylegan_human import MODELS, REFERENCE, _reference
 
 RUNS = [
-    ("v2_512x256", "search", "cheap", 5), ("v2_512x256", "tune", "cheap", 5),
+    ("v2_512x256", "search", "cheap", 3), ("v2_512x256", "tune", "cheap", 3),
     ("v2_512x256", "search", "lpips", 3), ("v2_512x256", "tune", "lpips", 3),
     ("v2_1024x512", "search", "cheap", 3), ("v2_1024x512", "tune", "cheap", 3),
     ("v3t_512x256", "search", "cheap", 1), ("v3t_512x256", "tune", "cheap", 1),
@@ -202,7 +202,7 @@ def peak(side: str, work: str, model: str) -> float:
 def curves(out: str) -> None:
     """Invert each tiny generator's own picture and plot how far pixels are off, in dB, step by step.
 
-    200 steps of the search, then 200 of the tuning at rate 0.002, measured by pixels and gradients.
+    60 steps of the search, then 60 of the tuning at rate 0.004, measured by pixels and gradients.
     """
     torch.set_num_threads(1)
     _plot({f"v{number}": _own_picture(number) for number in (1, 2, 3)}, out)
@@ -244,9 +244,9 @@ def _own_picture(number: int) -> list[float]:
             generator.synthesis.torgb_bias.mul_(0.15)
     target = synthesize(generator, sample_ws(generator, [3], 0.7)).clamp(-1, 1)
     measure, levels = PixelsAndGradients(), []
-    work = Projector(generator, target, measure, ProjectSettings(steps=200))
+    work = Projector(generator, target, measure, ProjectSettings(steps=60))
     watch(work, lambda *_: levels.append(psnr(work.picture, target)[0]))
-    settings = TuneSettings(steps=200, learning_rate=0.002, threshold=None)
+    settings = TuneSettings(steps=60, learning_rate=0.004, threshold=None)
     tuner = Tuner(generator, target, work.ws(), measure, settings)
     watch(tuner, lambda *_: levels.append(psnr(tuner.picture, target)[0]))
     return levels
