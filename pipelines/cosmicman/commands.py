@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from .configs import GenerateConfig, TrainConfig
+from .configs import GenerateConfig, StudyConfig, TrainConfig
 
 
 def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
@@ -27,4 +27,13 @@ def train(config: Annotated[TrainConfig, arg(name="")]) -> None:
     print(f"{result.steps} updates in {config.trainer.out}")
 
 
-COMMANDS: dict = {"generate": generate, "train": train}
+def study(config: Annotated[StudyConfig, arg(name="")]) -> None:
+    """Train with and without HOLA, several seeds, and publish the table. Takes as long as all its runs."""
+    from ..common.progress import console
+    from . import study as work
+
+    for path in work.run(config, console("hola study")):
+        print(path)
+
+
+COMMANDS: dict = {"generate": generate, "train": train, "study": study}

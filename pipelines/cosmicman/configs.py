@@ -119,3 +119,33 @@ class TrainConfig(DiffusionConfig):
             raise FiguraInputError("hola.weight", str(self.hola.weight), "0 or more")
         if self.hola.stride < 1:
             raise FiguraInputError("hola.stride", str(self.hola.stride), "1 or more")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Does HOLA bind words to garments? The same runs with and without it, from each base, with each seed."""
+
+    train: TrainConfig
+    """What all runs share; base path, seed and weight 0 are put in by the study. Its trainer.out holds the
+    runs; the same command again goes on where it was cut off."""
+    bases: list[Path] = field(default_factory=list)
+    """Bases to start from: one that does not bind yet, and one that does."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of data order and noise."""
+    ceiling: Path | None = None
+    """What figura base measure --out wrote of the bases' autoencoder; the scores' ceiling is read from it."""
+    results: Path = Path("docs/results")
+    """Where hola.json and hola.md are written."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        self.train.check()
+        if not self.bases or not self.seeds:
+            raise FiguraInputError("study", "no base or no seed", "one or more of each")
+        if len({path.name for path in self.bases}) < len(self.bases):
+            raise FiguraInputError("bases", "two folders of one name", "folders that are named differently")
+        if not self.train.hola.weight > 0 or not self.train.score or not self.train.trainer.measure_every:
+            raise FiguraInputError(
+                "study", "no weight, no reader or no rhythm of measuring",
+                "--train.hola.weight above 0, --train.score and --train.trainer.measure-every",
+            )  # fmt: skip
