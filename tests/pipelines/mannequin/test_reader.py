@@ -340,7 +340,7 @@ def test_trainers_reach_the_reader_by_name():
 
     pictures = [render(configs.demo(), HELD_OUT_SEED, index) for index in range(8)]
     records = [SimpleNamespace(caption=captions.short_caption(picture)) for picture in pictures]
-    score = named(".mannequin.reader.hooks:caption_figures")
+    score = named(".demo.scores:captions")
     found = score(np.stack([picture.image for picture in pictures]), records)
     assert found["clothes_colors"] >= 0.9
     assert score(np.stack([picture.image for picture in pictures]), records[1:] + records[:1]) != found
