@@ -3,7 +3,7 @@
 import pytest
 from harness import graphs
 
-STEPS = ("steps", "iterations")
+STEPS = ("steps", "iterations", "joint_steps")
 MANY = 300
 AFTER = 2  # steps that may still be seen: one under way when the request arrives, one reported meanwhile
 
