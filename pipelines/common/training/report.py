@@ -46,7 +46,8 @@ svg .raw { stroke-width: 1; opacity: .35; } svg .mean { stroke-width: 1.8; } svg
 .grids.wide img { height: auto; max-width: 100%; }
 figcaption { color: var(--soft); font-size: 13px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; white-space: nowrap; padding: 3px 14px 3px 0; border-bottom: 1px solid var(--rule); }
+th, td { text-align: right; white-space: nowrap; padding: 3px 14px 3px 0;
+  border-bottom: 1px solid var(--rule); }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; }
 pre { overflow-x: auto; font-size: 12.5px; } summary { cursor: pointer; }
 """
