@@ -27,6 +27,7 @@ FILES = {  # released names -> tiny networks of the same family
 FACES = {"ffhq.pkl": V2Config(32, square=True, z_dim=32, w_dim=32, channel_base=512, channel_max=24)}
 DIRECTION = "stylegan_directions/sefa/upper_length.pt"  # as in the released folder latent_direction
 SEEDS = list(range(1, 9))
+SHIPPED = Path(__file__).parent / "models" / FOLDER
 
 
 def write_models(models_dir: Path) -> None:
@@ -58,18 +59,27 @@ def random_generator(config: Config, seed: int = 0) -> Generator:
 
 
 def run(models_dir: Path, out: Path, progress: Progress) -> list[DemoResult]:
-    """Load every file through the loader that users use, and draw a seed grid with each."""
-    results = []
-    for i, name in enumerate(FILES):
-        start = time.perf_counter()
-        generator = load_generator(models_dir / FOLDER / name)
-        pixels = synthesize(generator, sample_ws(generator, SEEDS, 0.7))
-        picture = out / f"stylegan_human_v{generator.version}_{generator.image_size[0]}.png"
+    """Load every file through the loader that users use, and draw a seed grid with each: the trained
+    networks that the pack ships, then the released layouts.
+    """
+    results, networks = [], [*shipped(), *(models_dir / FOLDER / name for name in FILES)]
+    for i, path in enumerate(networks):
+        start, trained = time.perf_counter(), path.parent == SHIPPED
+        generator = load_generator(path)
+        pixels = synthesize(generator, sample_ws(generator, SEEDS, 0.8 if trained else 0.7))
+        name = path.stem if trained else f"v{generator.version}_{generator.image_size[0]}"
+        picture = out / f"stylegan_human_{name}.png"
         write_png(picture, sheet(to_image(pixels), [str(seed) for seed in SEEDS], columns=len(SEEDS))[0])
         seconds = time.perf_counter() - start
-        results.append(DemoResult(f"StyleGAN{generator.version} {name}", seconds, picture))
-        progress(i + 1, len(FILES), pixels[0])
+        word = "demo/" if trained else ""
+        results.append(DemoResult(f"StyleGAN{generator.version} {word}{path.name}", seconds, picture))
+        progress(i + 1, len(networks), pixels[0])
     return results
+
+
+def shipped() -> list[Path]:
+    """The trained networks that come with the pack, which loaders list as ``demo/…``."""
+    return sorted(SHIPPED.glob("*.safetensors"))
 
 
 def write_clip(path: Path) -> None:
