@@ -178,6 +178,11 @@ def _at_least(flag: str, value: float | None, least: float) -> None:
 
 def trainer_config(config: TrainConfig, batch: int, kimg: float, processes: int) -> TrainerConfig:
     """The shared trainer's settings that the published flags ask for."""
+    if config.trainer.mixed_precision != "no" or config.trainer.gradient_checkpointing:
+        raise FiguraInputError(
+            "--trainer", "mixed precision or gradient checkpointing", "neither",
+            "On a GPU the networks run their finest layers in half precision by themselves; see --fp32.",
+        )  # fmt: skip
     at_once = config.batch_gpu or max(batch // (config.gpus or processes), 1)
     share = processes * at_once
     if batch % share:

@@ -1,5 +1,6 @@
 """Presets against the published tables, and settings that are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,14 @@ def test_flags_reach_the_shared_trainer():
     assert trainer.checkpoint_every == trainer.sample_every == trainer.measure_every == 188
     with pytest.raises(FiguraInputError, match="--batch"):
         trainer_config(config, 30, 10, processes=2)
+
+
+@pytest.mark.parametrize("setting", [{"mixed_precision": "bf16"}, {"gradient_checkpointing": True}])
+def test_settings_of_the_trainer_that_have_no_effect_here(setting):
+    config = TrainConfig(Path("data"))
+    config = replace(config, trainer=replace(config.trainer, **setting))
+    with pytest.raises(FiguraInputError, match="--trainer"):
+        trainer_config(config, 32, 10, processes=1)
 
 
 def test_numbers_of_eight_gpus_on_one_process():
