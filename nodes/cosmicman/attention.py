@@ -1,10 +1,8 @@
 """See where the parts of a dense prompt look, and move them to a mask."""
 
-from ...pipelines.common.masks import check_mask
-from ...pipelines.cosmicman import attention, heat
 from ..compat import advanced, io, schema
 from ..sockets import Caption
-from . import attention_bridge, bridge
+from . import bridge
 from .sampler import SEED
 
 CAPTION_HELP = "From CosmicMan Prompt; the same text must be in the positive prompt."
@@ -46,6 +44,9 @@ class FiguraCosmicManAttentionMap(io.ComfyNode):
     @classmethod
     def execute(cls, model, positive, caption, latent, noise_level=0.5, seed=0) -> io.NodeOutput:
         """One forward pass, then pictures."""
+        from ...pipelines.cosmicman import heat
+        from . import attention_bridge
+
         samples = bridge.check_latent(latent)
         spans = [group.span for group in caption.groups]
         maps = attention_bridge.read_maps(model, positive, samples, spans, seed, noise_level)
@@ -100,6 +101,10 @@ class FiguraCosmicManRefocus(io.ComfyNode):
         cls, model, caption, group, mask, weight=1.0, start_percent=0.0, end_percent=0.6
     ) -> io.NodeOutput:
         """Find the group's tokens and patch a clone."""
-        span = attention.group_named(caption, group.strip())
+        from ...pipelines.common.masks import check_mask
+        from ...pipelines.cosmicman.attention import group_named
+        from . import attention_bridge
+
+        span = group_named(caption, group.strip())
         focus = attention_bridge.focus(model, span, check_mask(mask), weight, start_percent, end_percent)
         return io.NodeOutput(attention_bridge.patched(model, attention_bridge.AttentionPatch((focus,))))

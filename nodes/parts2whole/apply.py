@@ -1,11 +1,8 @@
 """References read into a bank, and applied to a MODEL with a pose."""
 
 from ...pipelines.common.errors import FiguraInputError
-from ...pipelines.parts2whole.densepose import check_iuv, to_iuv
 from .. import host, sockets
 from ..compat import advanced, io, schema
-from . import bridge
-from .patches import Strengths
 
 MAPS = ("refuse", "convert")
 
@@ -52,6 +49,8 @@ class FiguraParts2WholeEncode(io.ComfyNode):
         cls, parts2whole, clip, vae, clip_vision, parts, width=512, height=768, reference_compatible=False
     ) -> io.NodeOutput:
         """Encode once."""
+        from . import bridge
+
         progress = host.NodeProgress(len(parts))
         models = parts2whole, clip, vae, clip_vision
         return io.NodeOutput(*bridge.encode(*models, parts, width, height, reference_compatible, progress))
@@ -112,6 +111,10 @@ class FiguraParts2WholeApply(io.ComfyNode):
         start_percent=0.0, end_percent=1.0, decoupled=True, pose=None,
     ) -> io.NodeOutput:  # fmt: skip
         """Read the pose, then patch a clone."""
+        from ...pipelines.parts2whole.densepose import check_iuv
+        from . import bridge
+        from .patches import Strengths
+
         if start_percent > end_percent:
             raise FiguraInputError(
                 "start_percent", f"{start_percent:g}", f"at most end_percent ({end_percent:g})"
@@ -151,6 +154,8 @@ class FiguraParts2WholeDensePose(io.ComfyNode):
     @classmethod
     def execute(cls, image, coloured_maps="refuse") -> io.NodeOutput:
         """Check or convert."""
+        from ...pipelines.parts2whole.densepose import to_iuv
+
         if coloured_maps not in MAPS:
             raise FiguraInputError("coloured_maps", repr(coloured_maps), " or ".join(MAPS))
         return io.NodeOutput(host.result(to_iuv(image, coloured_maps == "convert")))

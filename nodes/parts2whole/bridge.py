@@ -9,7 +9,6 @@ from pathlib import Path
 
 import comfy.clip_vision
 import comfy.utils
-import folder_paths
 import torch
 from comfy import model_sampling, supported_models
 from comfy.ldm.modules.attention import optimized_attention
@@ -29,7 +28,6 @@ from .patches import Applied, CrossAttention, Pose, Run, SelfAttention, Strength
 
 log = logging.getLogger(__name__)
 KEY = "figura_parts2whole"
-FOLDERS = ("parts2whole", "diffusers")
 BETAS = {"linear": "sqrt_linear", "scaled_linear": "linear"}
 """diffusers' names of noise schedules, and ComfyUI's for the same ones: its "linear" is another's."""
 VISION = {
@@ -37,8 +35,6 @@ VISION = {
     "model_type": "clip_vision_model",
 }  # fmt: skip
 """What an image encoder's config.json may leave out."""
-
-host.register_folder("parts2whole")
 
 
 @dataclass(frozen=True)
@@ -50,34 +46,6 @@ class Bundle:
     guider: ModelPatcher | None
     structure: str
     decoupled: checkpoint.Decoupled | None
-
-
-def folders() -> dict[str, Path]:
-    """Released folders by name: those in models/parts2whole and models/diffusers with a reference UNet."""
-    roots = [Path(root) for name in FOLDERS for root in folder_paths.get_folder_paths(name)]
-    found = [path.parent for root in roots for path in sorted(root.glob("*/reference_unet"))]
-    return {path.name: path for path in reversed(found)}
-
-
-def folder(name: str) -> Path:
-    """The folder a combo names; only names that ``folders`` lists are accepted."""
-    known = folders()
-    if name not in known:
-        came = f"'{name}'" if known else f"'{name}', and there is no folder with a reference_unet in it"
-        raise FiguraInputError(
-            "model", came, "the released Parts2Whole folder, in models/parts2whole or models/diffusers",
-            "Put the whole folder there, then press R.",
-        )  # fmt: skip
-    return known[name]
-
-
-def fingerprint(name: str | None) -> str:
-    """A token that changes when a file of the folder does."""
-    path = folders().get(name or "")
-    files = sorted(path.rglob("*")) if path else []
-    return "".join(
-        f"{file.name}{file.stat().st_mtime_ns}{file.stat().st_size}" for file in files if file.is_file()
-    )
 
 
 def load(path: Path, dtype: torch.dtype | None = None):

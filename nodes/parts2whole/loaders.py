@@ -3,7 +3,7 @@
 from ...pipelines.common.errors import FiguraInputError
 from .. import native, sockets
 from ..compat import advanced, io, schema
-from . import bridge
+from . import folders
 
 
 class FiguraParts2WholeLoader(io.ComfyNode):
@@ -22,7 +22,7 @@ class FiguraParts2WholeLoader(io.ComfyNode):
             search_aliases=["parts2whole", "reference unet", "multi part", "person from parts"],
             inputs=[
                 io.Combo.Input(
-                    "folder", options=list(bridge.folders()),
+                    "folder", options=list(folders.folders()),
                     tooltip="The whole released folder in models/parts2whole or models/diffusers.",
                 ),
                 advanced(
@@ -44,11 +44,13 @@ class FiguraParts2WholeLoader(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder=None, weight_dtype="auto"):
         """Read anew when a file of the folder changed."""
-        return bridge.fingerprint(folder)
+        return folders.fingerprint(folder)
 
     @classmethod
     def execute(cls, folder, weight_dtype="auto") -> io.NodeOutput:
         """Read, check and build."""
         if weight_dtype not in native.DTYPES:
             raise FiguraInputError("weight_dtype", repr(weight_dtype), f"one of {', '.join(native.DTYPES)}")
-        return io.NodeOutput(*bridge.load(bridge.folder(folder), native.DTYPES[weight_dtype]))
+        from . import bridge
+
+        return io.NodeOutput(*bridge.load(folders.folder(folder), native.DTYPES[weight_dtype]))

@@ -9,7 +9,7 @@ pytest.importorskip("comfy.samplers", reason="ComfyUI is not here (COMFYUI_PATH)
 
 import folder_paths
 from comfyui_figura.nodes import parts2whole
-from comfyui_figura.nodes.parts2whole import bridge, segmenter
+from comfyui_figura.nodes.parts2whole import bridge, folders, segmenter
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.demo import parts2whole as demo
 from comfyui_figura.pipelines.demo.segformer import draw_figure
@@ -68,7 +68,7 @@ def encode(loaded, parts, **options):
 
 def test_loader_offers_the_folder_and_gives_native_models(loaded):
     model, clip, vae, vision, bundle = loaded
-    assert list(bridge.folders()) == [demo.FOLDER]
+    assert list(folders.folders()) == [demo.FOLDER]
     assert float(model.get_model_object("model_sampling").sigma_max) == pytest.approx(25.146, abs=1e-3)
     assert clip.encode_from_tokens(clip.tokenize("face")).shape == (1, 77, demo.WIDTH)
     assert vae.encode(torch.rand(1, 64, 64, 3)).shape == (1, 4, 8, 8)
