@@ -31,7 +31,8 @@ def text(config: Annotated[TextConfig, arg(name="")]) -> None:
     from ..common.progress import console
     from ..common.training.loop import train
 
-    result = train(DiffusionTask(config), config.trainer, console("base text"), asdict(config))
+    task = DiffusionTask(config, console("encoding"))
+    result = train(task, config.trainer, console("base text"), asdict(config))
     print(f"{result.steps} updates in {config.trainer.out}")
 
 

@@ -27,6 +27,7 @@ from .errors import FiguraInputError
 from .latent_cache import cached_moments
 from .named_function import named
 from .people_dataset import PeopleDataset, Record, pixels_of
+from .progress import Progress, silent
 from .schedules import cosine_with_warmup
 from .training.averages import update_average
 from .training.step import Step
@@ -110,7 +111,8 @@ class DiffusionTask(Task):
     needs_parts = False
     """Whether batches bring the part maps."""
 
-    def __init__(self, config: DiffusionConfig) -> None:
+    def __init__(self, config: DiffusionConfig, progress: Progress = silent) -> None:
+        """Args: progress: called while pictures are encoded, which comes before training."""
         super().__init__()
         config.check()
         self.config = config
@@ -132,7 +134,7 @@ class DiffusionTask(Task):
         self.scaling = float(self.base.vae.config.scaling_factor)  # type: ignore[union-attr, arg-type]
         self.noise = NoiseSchedule(self.base.scheduler)
         self._build()
-        self.moments = self._cache() if config.cache_latents else None
+        self.moments = self._cache(progress) if config.cache_latents else None
 
     def _build(self) -> None:
         """Modules, averages, optimiser and schedule."""
@@ -161,14 +163,14 @@ class DiffusionTask(Task):
             optimizer, lambda s: cosine_with_warmup(s, config.warmup, steps, config.schedule == "cosine")
         )}  # fmt: skip
 
-    def _cache(self) -> dict[str, Tensor]:
+    def _cache(self, progress: Progress) -> dict[str, Tensor]:
         """The latents of all pictures; the first process makes them, the others wait and read."""
         from accelerate import PartialState
 
         state = PartialState(cpu=self.config.trainer.cpu)
         path = self.config.trainer.out / "latents.safetensors"
         with state.main_process_first():
-            return cached_moments(path, self.base.vae.to(state.device), self.sets)
+            return cached_moments(path, self.base.vae.to(state.device), self.sets, progress)
 
     def record(self, place: int) -> Record:
         """The record at a place in all data sets together."""

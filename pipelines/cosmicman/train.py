@@ -15,6 +15,7 @@ from torch import Tensor
 from ..common.diffusion_training import DiffusionTask, Said
 from ..common.errors import FiguraInputError
 from ..common.people_dataset import GROUPS, group_masks
+from ..common.progress import Progress, silent
 from . import hola
 from .captions import Span, group_spans
 from .configs import TrainConfig
@@ -23,10 +24,10 @@ from .configs import TrainConfig
 class HolaTask(DiffusionTask):
     """One training run; ``hola.weight`` 0 is plain denoising."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, progress: Progress = silent) -> None:
         self.hola = config.hola
         self.needs_parts = config.hola.weight > 0
-        super().__init__(config)
+        super().__init__(config, progress)
         self.encoder = list(self.base.encoders)[-1]  # SDXL's second tokenizer, as in the released trainer
         if self.needs_parts:
             self._check_stride()
