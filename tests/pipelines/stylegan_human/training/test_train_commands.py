@@ -31,8 +31,8 @@ def test_the_published_flags_are_understood(pictures, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert shown["recipe"]["batch"] == 64 and shown["trainer"]["accumulate"] == 8
     flags = "--cfg stylegan3-r --batch 32 --batch-gpu 4 --gamma 12.4 --cbase 1024 --cmax 16 --glr 0.001"
-    flags += " --dlr 0.001 --map-depth 1 --mbstd-group 2 --kimg 1 --tick 0.1 --seed 3 --aug fixed --p 0.1 --augpipe body"
-    flags += " --fp32 --workers 2 --metrics fid kid --subset 8 --dry-run"
+    flags += " --dlr 0.001 --map-depth 1 --mbstd-group 2 --kimg 1 --tick 0.1 --seed 3 --aug fixed --p 0.1"
+    flags += " --augpipe body --fp32 --workers 2 --metrics fid kid --subset 8 --dry-run"
     figura("train", "--data", pictures, *flags.split())
     shown = json.loads(capsys.readouterr().out)
     assert shown["recipe"]["losses"]["r1_gamma"] == 12.4
