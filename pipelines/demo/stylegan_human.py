@@ -24,6 +24,7 @@ FILES = {  # released names -> tiny networks of the same family
     "stylegan_human_v2_512.pkl": tiny(2, 32),
     "stylegan_human_v3_512.pkl": tiny(3),
 }
+MANNEQUINS = "stylegan_human_v2_1024.pkl"
 FACES = {"ffhq.pkl": V2Config(32, square=True, z_dim=32, w_dim=32, channel_base=512, channel_max=24)}
 DIRECTION = "stylegan_directions/sefa/upper_length.pt"  # as in the released folder latent_direction
 SEEDS = list(range(1, 9))
@@ -31,15 +32,18 @@ SHIPPED = Path(__file__).parent / "models" / FOLDER
 
 
 def write_models(models_dir: Path) -> None:
-    """Write ``stylegan_human/*.pkl`` under ``models_dir``: released names and layouts, tiny random
-    networks; and a direction.
+    """Write ``stylegan_human/*.pkl`` under ``models_dir``: released names and layouts; and a direction.
+
+    The network that most workflows name is the one trained on mannequins, so that they show people; the
+    others are tiny and random.
     """
-    for name, config in (FILES | FACES).items():
+    networks = {name: random_generator(config) for name, config in (FILES | FACES).items()}
+    networks[MANNEQUINS] = load_generator(SHIPPED / "mannequins_64x32.safetensors").float()
+    for name, generator in networks.items():
         path = models_dir / FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_network(path, random_generator(config))
-    direction = sefa_vector(random_generator(FILES["stylegan_human_v2_1024.pkl"]).synthesis, 0)
-    write_tensor(models_dir / DIRECTION, direction[None])
+        write_network(path, generator)
+    write_tensor(models_dir / DIRECTION, sefa_vector(networks[MANNEQUINS].synthesis, 0)[None])
 
 
 def random_generator(config: Config, seed: int = 0) -> Generator:
