@@ -12,8 +12,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 demo: $(VENV)/ready
 	$(RUN) -m pipelines demo
 
-test: $(VENV)/ready lint test-mmpose
-	$(RUN) -m pytest
+test: $(VENV)/ready lint test-mmpose  # one process per core; what needs the server shares one
+	$(RUN) -m pytest -n auto --dist loadgroup
 
 test-mmpose: $(VENV_MMPOSE)/ready  # mmpose's real code, and OpenCV 5, in an environment of their own
 	COMFYUI_PATH=none $(VENV_MMPOSE)/bin/python -m pytest -q -W ignore \

@@ -60,6 +60,16 @@ def object_info(client) -> dict[str, dict]:
     return client.object_info()
 
 
+def pytest_collection_modifyitems(config, items):
+    """Where pytest-xdist shares the tests out, a file stays in one process, and so does all that needs the
+    server: there is one of it.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "server" if "comfy_server" in item.fixturenames else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say in every run, whatever its outcome, how many end-to-end tests ran and where."""
     from harness import install
