@@ -18,6 +18,7 @@ SHOWS_PICTURE = {  # canvas nodes that show what went through them
     "MaskPreview",
     "SaveVideo",
 }
+SHOWN_TEXT = {"PreviewAny": 110}  # height of what a canvas node writes of its input
 
 
 @dataclass
@@ -93,6 +94,7 @@ class Node:
         )
         width = TEXT_WIDTH if texts else max(WIDTH, min(460, 90 + 8 * longest))
         height += BADGE if self.type.startswith("Figura") else 0
+        height += SHOWN_TEXT.get(self.type, 0)
         return width, height + (PICTURE if self.type in SHOWS_PICTURE else 0)
 
 
