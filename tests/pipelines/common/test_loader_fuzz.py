@@ -76,7 +76,9 @@ def test_damaged_files(name, data, valid, watch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "loader", {loader for loaders in LOADERS.values() for loader in loaders}, ids=lambda f: f.__name__
+    "loader",
+    dict.fromkeys(loader for loaders in LOADERS.values() for loader in loaders),
+    ids=lambda loader: loader.__name__,
 )
 @fuzz
 @given(content=st.binary(max_size=200))
