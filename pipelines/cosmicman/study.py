@@ -14,8 +14,8 @@ from typing import Any
 
 from ..common.files import atomic_path
 from ..common.progress import Progress, part, silent
+from ..common.training.logs import read_log
 from ..common.training.loop import train
-from ..common.training.records import read_log
 from .configs import StudyConfig, TrainConfig
 from .train import HolaTask
 

@@ -44,13 +44,13 @@ class AlignFolderConfig:
 
 def align(config: Annotated[AlignFolderConfig, tyro.conf.arg(name="")]) -> None:
     """Align a folder of photos; pictures that will not do are named and skipped."""
+    from ..common.processes import find_device
     from ..common.progress import console
     from .align import AlignConfig
     from .align_folder import Sources, align_folder
-    from .commands import pick_device
     from .person_mask import load_segmenter
 
-    device = str(pick_device(config.device))
+    device = str(find_device(config.device))
     sources = Sources(
         config.masks, config.poses,
         load_segmenter(config.segmenter, device) if config.segmenter else None,

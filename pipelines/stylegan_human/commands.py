@@ -44,14 +44,14 @@ class GenerateConfig:
 def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
     """Generate pictures from seeds."""
     from ..common.images import to_uint8, write_png
-    from ..common.processes import share
+    from ..common.processes import find_device, share
     from ..common.progress import console
     from .generate import sample_ws, synthesize
     from .latents import parse_seeds
     from .loading import load_generator
 
     seeds = [seed for _, seed in share(parse_seeds(config.seeds))]
-    generator = load_generator(config.network).to(pick_device(config.device))
+    generator = load_generator(config.network).to(find_device(config.device))
     report, steps = console("generating"), generator.synthesis.num_steps
     for i, seed in enumerate(seeds):
         ws = sample_ws(generator, [seed], config.trunc, config.truncation_cutoff)
@@ -62,13 +62,6 @@ def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
         pixels = synthesize(generator, ws, config.noise_mode, [seed], config.force_fp32, progress=progress)
         write_png(config.outdir / f"seed{seed:04d}.png", to_uint8(pixels)[0])
     print(f"{len(seeds)} picture(s) in {config.outdir}")
-
-
-def pick_device(name: str):
-    """The torch device of a ``--device`` flag."""
-    from ..common.processes import find_device
-
-    return find_device(name)
 
 
 def info(network: Annotated[Path, tyro.conf.Positional]) -> None:

@@ -228,7 +228,7 @@ def walk(config: Annotated[WalkConfig, tyro.conf.arg(name="")]) -> None:
 
 def load(network: Path, device: str) -> "Generator":
     """The generator of a network file, on the device of a ``--device`` flag."""
-    from .commands import pick_device
+    from ..common.processes import find_device
     from .loading import load_generator
 
-    return load_generator(network).to(pick_device(device))
+    return load_generator(network).to(find_device(device))

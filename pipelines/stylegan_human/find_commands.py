@@ -111,8 +111,8 @@ def _labels(config: FindConfig) -> dict[int, float]:
 
 def _attribute(config: FindConfig):
     from ..common.errors import FiguraInputError
+    from ..common.processes import find_device
     from .attribute import load_attribute
-    from .commands import pick_device
 
     if config.attribute is not None:
         return load_attribute(config.attribute)
@@ -121,7 +121,7 @@ def _attribute(config: FindConfig):
         raise FiguraInputError("--text", f"no {missing}", "all three of --text, --versus and --clip")
     from .clip_score import TextContrast, load_clip
 
-    clip = load_clip(config.clip).to(pick_device(config.device))
+    clip = load_clip(config.clip).to(find_device(config.device))
     return TextContrast(clip, str(config.text), config.versus)
 
 

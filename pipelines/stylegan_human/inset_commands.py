@@ -55,8 +55,8 @@ def inset(config: Annotated[InsetFlags, tyro.conf.arg(name="")]) -> None:
     from ..common.images import to_uint8, write_png
     from ..common.perceptual import PixelsAndGradients
     from ..common.perceptual_file import load_perceptual
+    from ..common.processes import find_device
     from ..common.progress import console
-    from .commands import pick_device
     from .compose import check_body, check_face
     from .compose import inset as run
     from .inset import InsetConfig
@@ -65,7 +65,7 @@ def inset(config: Annotated[InsetFlags, tyro.conf.arg(name="")]) -> None:
 
     if config.film_every < 1:
         raise FiguraInputError("--film-every", str(config.film_every), "1 or more")
-    device = pick_device(config.device)
+    device = find_device(config.device)
     face = check_face(load_generator(config.face_network), "--face-network").to(device)
     body = check_body(load_generator(config.body_network), "--body-network").to(device)
     measure = load_perceptual(*config.perceptual) if config.perceptual else PixelsAndGradients()

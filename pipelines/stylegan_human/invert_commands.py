@@ -47,14 +47,14 @@ def invert(config: Annotated[InvertConfig, tyro.conf.arg(name="")]) -> None:
     """Find the latents of pictures and tune the network to draw them."""
     from ..common.errors import FiguraInputError
     from ..common.perceptual_file import load_perceptual
+    from ..common.processes import find_device
     from ..common.progress import console
-    from .commands import pick_device
     from .inversion.encoder_file import load_encoder
     from .inversion.folder import FolderInversion
     from .inversion.invert import measure_or_stand_in
     from .loading import load_generator
 
-    settings, device = folder_settings(config), pick_device(config.device)
+    settings, device = folder_settings(config), find_device(config.device)
     measure = measure_or_stand_in(load_perceptual(*config.perceptual) if config.perceptual else None)
     encoder = None if config.encoder is None else load_encoder(config.encoder).to(device)
     generator = load_generator(config.network).to(device)

@@ -40,14 +40,14 @@ def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
 
 def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
     """Measure Frechet and kernel distance of networks to real pictures."""
-    from .commands import pick_device
+    from ..common.processes import find_device
     from .loading import load_generator
     from .training.aligned_images import AlignedImages
     from .training.metrics import DistributionRuler, feature_network
 
     network = feature_network(config.detector)
     real = AlignedImages(config.data, config.square)
-    device = pick_device(config.device)
+    device = find_device(config.device)
     ruler = DistributionRuler(network, real, config.metrics, config.samples, device=device)
     for path in config.networks:
         figures = ruler(load_generator(path).to(device))

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import FiguraInputError
 from ..files import atomic_path
 from .configs import TrainerConfig
+from .logs import read_log
 
 PACKAGES = ("torch", "accelerate", "diffusers", "transformers", "numpy", "opencv-python-headless")
 MAY_CHANGE = {"out", "steps", "keep", "resume", "workers", "max_bad_steps", "cpu"}  # between two starts
@@ -109,19 +110,6 @@ def grid(pictures: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
         y, x = index // columns * height, index % columns * width
         page[:, y : y + height, x : x + width] = picture
     return page.permute(1, 2, 0).contiguous()
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSON-lines file; a last line that a killed process tore is dropped."""
-    if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
 
 
 def _keep_lines(path: Path, step: int) -> None:
