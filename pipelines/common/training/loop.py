@@ -91,6 +91,7 @@ class _Run:
         with ThreadPoolExecutor(1) as self.saver, stop:
             if first == 0:
                 self._sample(0)
+                self._measure(0, self.task.measured_untrained)
             self.clock = time.perf_counter()
             for step, indices, batch in self._batches(first):
                 self._update(step, indices, batch)
@@ -161,8 +162,7 @@ class _Run:
         last = done == self.config.steps
         if done % self.config.log_every == 0 or last:
             self._log(done)
-        if _due(done, self.config.measure_every) or (last and self.config.measure_every):
-            self.records.line(done, self.task.measure(done))
+        self._measure(done, last or _due(done, self.config.measure_every))
         if _due(done, self.config.sample_every) or (last and self.config.sample_every):
             self._sample(done)
         if done % self.config.checkpoint_every == 0 or last or stopping:
@@ -189,6 +189,10 @@ class _Run:
         if self.config.sample_every:
             with torch.no_grad():
                 self.records.pictures(done, self.task.samples(done))
+
+    def _measure(self, done: int, due: bool) -> None:
+        if due and self.config.measure_every:
+            self.records.line(done, self.task.measure(done))
 
     def _save(self, done: int) -> None:
         """Copy the state to memory now, write it while training goes on."""

@@ -30,10 +30,12 @@ class Task(ABC):
         length: samples in the data set.
         wrapped: False keeps accelerate's wrappers away from the modules; gradients are then averaged over
             processes by ``Step.apply``. For losses with gradients of gradients, which DDP cannot carry.
+        measured_untrained: True measures before the first update too, where curves begin.
     """
 
     length: int
     wrapped: bool = True
+    measured_untrained: bool = False
 
     def __init__(self) -> None:
         self.modules: dict[str, nn.Module] = {}

@@ -112,7 +112,8 @@ class TrainConfig:
     """Do not let cuDNN try several algorithms first."""
 
     metrics: tuple[Literal["fid", "kid"], ...] = ("fid",)
-    """Measured at every snapshot, if --detector says with what features."""
+    """Measured before the first update and at every snapshot, if --detector says with what features. The
+    snapshot with the least first of them is kept as best.safetensors."""
     detector: str | None = None
     """Feature network for the metrics, as module:function: your own code, called without arguments, whose
     result has features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]. For mannequins:
@@ -153,6 +154,10 @@ class TrainConfig:
             if value is not None and not 0 <= value <= 1:
                 raise FiguraInputError("--" + name.replace("_", "-"), str(value), "from 0 to 1")
         self._check_augmentation()
+        if self.metric_data is not None and self.detector is None:
+            raise FiguraInputError(
+                "--metric-data", "without --detector", "--metric-data with --detector only"
+            )
         if self.freezed and self.resume is None:
             raise FiguraInputError(
                 "--freezed", f"{self.freezed} without --resume", "layers that have learned something"

@@ -3,20 +3,39 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..generator import Generator
 from ..loading import save_generator
+from ..generator import Generator
 
 Ruler = Callable[[Generator], dict[str, float]]
 
 
 class Measuring:
-    """Keeps ``snapshots/network-<thousands of pictures>.safetensors`` in ``out``, and applies ``ruler``."""
+    """Keeps ``snapshots/network-<thousands of pictures>.safetensors`` in ``out``, and applies ``ruler``.
+
+    The snapshot with the least first figure of the ruler is also kept as ``best.safetensors``.
+
+    Attributes:
+        best: (figure's name, its value, pictures seen) of that snapshot; part of the run's state.
+    """
 
     def __init__(self, out: Path, writes: bool = True, ruler: Ruler | None = None) -> None:
         self.out, self.writes, self.ruler = out, writes, ruler
+        self.best: tuple[str, float, int] | None = None
 
     def __call__(self, average: Generator, samples: int) -> dict[str, float]:
         """``samples``: pictures seen so far."""
         if self.writes:
             save_generator(self.out / "snapshots" / f"network-{samples / 1000:010.3f}.safetensors", average)
-        return {} if self.ruler is None else self.ruler(average)
+        if self.ruler is None:
+            return {}
+        figures = self.ruler(average)
+        name, value = next(iter(figures.items()))
+        if self._is_best(name, value):
+            self.best = name, value, samples
+            if self.writes:
+                save_generator(self.out / "best.safetensors", average)
+        return figures
+
+    def _is_best(self, name: str, value: float) -> bool:
+        """Whether it is less than the best so far; another figure than before begins anew."""
+        return value < (self.best[1] if self.best is not None and self.best[0] == name else float("inf"))

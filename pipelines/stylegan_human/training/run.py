@@ -48,6 +48,9 @@ def run(config: TrainConfig) -> TrainResult | None:
     result = train_task(task, trainer, console("training") if rank == 0 else silent, about)
     if rank == 0:
         print(f"{result.steps * settled.batch / 1000:.1f} kimg in {trainer.out}; {data.bad.report()}")
+        if measuring.best is not None:
+            name, value, samples = measuring.best
+            print(f"best {name} {value:.2f} at {samples / 1000:.1f} kimg: {trainer.out / 'best.safetensors'}")
     return result
 
 

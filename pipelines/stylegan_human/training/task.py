@@ -11,8 +11,8 @@ from ...common.training.averages import update_average
 from ...common.training.order import key
 from ...common.training.step import Step
 from ...common.training.task import Task
-from ..generator import Generator
 from ..loading import save_generator
+from ..generator import Generator
 from .adaptive import AugmentControl
 from .adversary import Adversary, Reports, TrainedGenerator
 from .aligned_images import AlignedImages
@@ -63,6 +63,7 @@ class GanTask(Task):
         self.frozen = {} if self.pipe is None else {"augmentation": self.pipe}
         self.adversary = Adversary(self.modules["G"], self.modules["D"], recipe.losses, self.pipe)
         self.measuring = measuring
+        self.measured_untrained = measuring is not None and measuring.ruler is not None
 
     @property
     def average(self) -> Generator:
@@ -201,18 +202,21 @@ class GanTask(Task):
         """Keep a snapshot of the average, and measure it where there is a feature network."""
         return {} if self.measuring is None else self.measuring(self.average, step * self.recipe.batch)
 
-    def state(self) -> dict[str, float]:
-        """Running means that are no tensors."""
+    def state(self) -> dict[str, Any]:
+        """Running means that are no tensors, and which snapshot was the best."""
         control = self.control
         return {
             "path_mean": self.adversary.path.mean, "p": control.p, "signs": control.signs,
-            "count": control.count,
+            "count": control.count, "best": None if self.measuring is None else self.measuring.best,
         }  # fmt: skip
 
-    def load_state(self, state: dict[str, float]) -> None:
+    def load_state(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave."""
         self.adversary.path.mean = state["path_mean"]
         self.control.p, self.control.signs, self.control.count = state["p"], state["signs"], state["count"]
+        best = state.get("best")  # none in the checkpoints of older runs
+        if self.measuring is not None and best is not None:
+            self.measuring.best = best[0], best[1], best[2]
 
     def finish(self, out: Path) -> None:
         """``network.safetensors`` for everybody, ``training.safetensors`` (G, D, G_ema) for --resume."""

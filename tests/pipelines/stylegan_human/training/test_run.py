@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
+from comfyui_figura.pipelines.common.training.logs import read_run
 from comfyui_figura.pipelines.common.training.loop import train
+from comfyui_figura.pipelines.common.training.report import page_of
 from comfyui_figura.pipelines.demo.network_pickle import write_network
 from comfyui_figura.pipelines.stylegan_human.configs import V2Config
-from comfyui_figura.pipelines.stylegan_human.discriminator import Discriminator
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.generator import build
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator
+from comfyui_figura.pipelines.stylegan_human.discriminator import Discriminator
+from comfyui_figura.pipelines.stylegan_human.generator import build
 from comfyui_figura.pipelines.stylegan_human.training import run as running
 from comfyui_figura.pipelines.stylegan_human.training.aligned_images import AlignedImages
 from comfyui_figura.pipelines.stylegan_human.training.configs import trainer_config
+from comfyui_figura.pipelines.stylegan_human.training.measuring import Measuring
 from comfyui_figura.pipelines.stylegan_human.training.presets import recipe
 from comfyui_figura.pipelines.stylegan_human.training.starting import (
     fresh_networks,
@@ -26,6 +29,7 @@ from comfyui_figura.pipelines.stylegan_human.training.starting import (
 )
 from comfyui_figura.pipelines.stylegan_human.training.task import GanTask
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from .conftest import small_config, write_pictures
 
@@ -231,5 +235,35 @@ def test_metrics_are_logged_with_snapshots(pictures, tmp_path):
         running.run(config)
     running.run(replace(config, detector=f"{__name__}:Colours"))
     measured = [line for line in log(config.outdir) if "fid" in line]
-    assert [line["step"] for line in measured] == [2, 4]
+    assert [line["step"] for line in measured] == [0, 2, 4]
     assert all(line["fid"] > 0 and line["kid"] == line["kid"] for line in measured)
+    fid = next(curve for curve in read_run(config.outdir).curves if curve.name == "fid")
+    assert fid.values == tuple(line["fid"] for line in measured)
+    assert "fid" in page_of(read_run(config.outdir))
+    board = EventAccumulator(str(next((config.outdir / "tensorboard").rglob("events*")).parent)).Reload()
+    assert [event.step for event in board.Scalars("fid")] == [0, 2, 4]
+    assert [event.value for event in board.Scalars("fid")] == pytest.approx(fid.values, rel=1e-6)  # float32
+
+
+@pytest.mark.parametrize("values, best", [((5, 3, 4), 1), ((5, 6, 2), 2), ((float("nan"), 1, 9), 1)])
+def test_the_best_snapshot_is_kept_through_a_resume(pictures, tmp_path, values, best):
+    """``best.safetensors`` is the snapshot of the least figure, also when that was before the resume."""
+
+    def start(kimg):
+        config = small_config(pictures, tmp_path / "run", kimg=kimg)
+        settled, data = recipe(config, 32, 0), AlignedImages(pictures)
+        left = iter(values if kimg < 0.01 else values[2:])
+        measuring = Measuring(config.outdir, True, lambda average: {"fid": float(next(left)), "kid": 1.0})
+        task = GanTask(settled, fresh_networks(settled, 0), data, measuring=measuring)
+        train(task, trainer_config(config, 4, kimg, 1))
+        return config.outdir, measuring.best
+
+    start(0.008)
+    out, found = start(0.016)
+    assert found == ("fid", float(values[best]), best * 8)
+    snapshots = sorted((out / "snapshots").iterdir())
+    assert len(snapshots) == 3
+    kept = load_file(out / "best.safetensors")
+    for index, path in enumerate(snapshots):  # compared as tensors: the headers' order is not fixed
+        same = all(torch.equal(kept[name], value) for name, value in load_file(path).items())
+        assert same == (index == best), path.name
