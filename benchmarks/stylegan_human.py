@@ -18,7 +18,7 @@ import torch
 
 from pipelines.stylegan_human.configs import V2Config, V3Config, stylegan2_human, stylegan3_r
 from pipelines.stylegan_human.generate import sample_ws, synthesize
-from pipelines.stylegan_human.generator import Generator, build
+from pipelines.stylegan_human.networks.generator import Generator, build
 
 from .measure import Record, compare, record
 

@@ -26,7 +26,6 @@ from pipelines.common.seeds import generator as seeded
 from pipelines.demo.stylegan_human import random_generator
 from pipelines.stylegan_human.configs import tiny
 from pipelines.stylegan_human.generate import sample_ws, synthesize
-from pipelines.stylegan_human.generator import Generator, build
 from pipelines.stylegan_human.inversion.project import (
     Projector,
     noise_correlation,
@@ -38,6 +37,7 @@ from pipelines.stylegan_human.inversion.run import run as watch
 from pipelines.stylegan_human.inversion.settings import ProjectSettings, TuneSettings
 from pipelines.stylegan_human.inversion.target import psnr
 from pipelines.stylegan_human.inversion.tune import Tuner
+from pipelines.stylegan_human.networks.generator import Generator, build
 
 from .measure import RESULTS, Record, compare, record
 from .stylegan_human import MODELS, REFERENCE, _reference

@@ -34,10 +34,10 @@ from ...pipelines.stylegan_human.latents import (
     combine,
     parse_rows,
     parse_seeds,
-    truncate,
     truncate_rows,
 )
 from ...pipelines.stylegan_human.loading import load_generator
+from ...pipelines.stylegan_human.networks.mapping import truncate
 from ...pipelines.stylegan_human.walks import corner_grid, path_of_ws, random_walk
 from .. import host
 from ..compat import one_of

@@ -12,7 +12,6 @@ from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.images import to_image
 from ...pipelines.common.perceptual import Perceptual
 from ...pipelines.common.perceptual_file import load_perceptual
-from ...pipelines.stylegan_human.generator import Generator
 from ...pipelines.stylegan_human.inversion import invert as work
 from ...pipelines.stylegan_human.inversion.copies import frozen
 from ...pipelines.stylegan_human.inversion.encoder import Encoder
@@ -22,6 +21,7 @@ from ...pipelines.stylegan_human.inversion.target import target_pixels
 from ...pipelines.stylegan_human.latent_file import Latents
 from ...pipelines.stylegan_human.latents import check_ws
 from ...pipelines.stylegan_human.loading import save_generator
+from ...pipelines.stylegan_human.networks.generator import Generator
 from .. import host
 from .bridge import check
 from .folders import ENCODERS, FOLDER, PERCEPTUAL, save_path

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..common.files import atomic_path
 from ..common.opcodes import Call, Opcodes
 from ..stylegan_human.configs import V1Config, V2Config, V3Config
-from ..stylegan_human.generator import Generator
+from ..stylegan_human.networks.generator import Generator
 
 
 def write_network(path: str | Path, generator: Generator, only_ema: bool = False) -> None:

@@ -18,8 +18,8 @@ from ..common.errors import FiguraInputError
 from ..common.images import to_image
 from ..common.progress import Progress, part, silent
 from .generate import synthesize
-from .generator import Generator
 from .latents import parse_seeds
+from .networks.generator import Generator
 
 Attribute = Callable[[Tensor], Sequence[float] | Tensor]
 """IMAGE batch [N, H, W, 3] in [0, 1] -> N numbers; NaN where there is none."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..common.errors import FiguraWeightsError
 from . import configs
 from .configs import Config, V1Config, V2Config, V3Config
-from .filters import plan_layers
+from .networks.filters import plan_layers
 
 METADATA_KEY = "figura.stylegan"
 StateDict = dict[str, Tensor]

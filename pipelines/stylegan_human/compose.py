@@ -8,15 +8,14 @@ from ..common.progress import Progress, silent
 from ..common.seeds import noise
 from .edit import Stack, check_edit, edited_styles
 from .face_box import box_by_experience, features_box
-from .generate import device_of
-from .generator import Generator
 from .inset import Drawing, FindFace, Inset, InsetConfig, InsetResult
 from .inset_losses import Box, Measure
 from .inversion.copies import frozen
 from .latent_file import Latents
 from .latents import check_ws
-from .noise import noise_source
-from .synthesis import Context
+from .networks.generator import Generator, device_of
+from .networks.noise import noise_source
+from .networks.synthesis import Context
 
 MEAN_SAMPLES = 10_000
 SAMPLES_AT_ONCE = 1000

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ..common.errors import FiguraInputError
 from ..common.progress import Progress, part, silent
-from .generator import Generator
 from .latents import check_ws, parse_rows
-from .noise import noise_source
-from .synthesis import Context, PrefixCache, Synthesis
+from .networks.generator import Generator
+from .networks.noise import noise_source
+from .networks.synthesis import Context, PrefixCache, Synthesis
 
 SEFA_ROWS = range(4, 8)  # what the released directions move: clothes, at 1024x512
 EVERY_ROW = -1  # as a row's number: all rows, however many the network has

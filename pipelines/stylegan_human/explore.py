@@ -13,11 +13,10 @@ from ..common.errors import FiguraInputError
 from ..common.images import to_uint8
 from ..common.progress import Progress, part, silent
 from .choices import NOISE_MODES
-from .generate import device_of
-from .generator import Generator
 from .latents import check_same_model, check_ws, mix_styles
-from .noise import noise_source
-from .synthesis import Context, PrefixCache
+from .networks.generator import Generator, device_of
+from .networks.noise import noise_source
+from .networks.synthesis import Context, PrefixCache
 
 
 class _Painter:

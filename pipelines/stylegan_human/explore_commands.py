@@ -10,8 +10,8 @@ from .film_commands import load
 
 if TYPE_CHECKING:
     from .edit import Edit
-    from .generator import Generator
     from .latent_file import Latents
+    from .networks.generator import Generator
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,11 @@ def latent(config: Annotated[LatentConfig, tyro.conf.arg(name="")]) -> None:
     import torch
 
     from ..common.images import to_image, write_png
-    from .generate import device_of, synthesize
+    from .generate import synthesize
     from .grid import sheet
     from .latent_file import Latents, save_latents
     from .latents import check_ws, parse_rows, truncate_rows
+    from .networks.generator import device_of
 
     _check_people(config.seeds, config.latent)
     generator = load(config.network, config.device)

@@ -13,7 +13,7 @@ import tyro
 if TYPE_CHECKING:
     import numpy as np
 
-    from .generator import Generator
+    from .networks.generator import Generator
 
 
 def _switch(words: list[str]) -> bool:

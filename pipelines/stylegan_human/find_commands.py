@@ -9,7 +9,7 @@ import tyro
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .generator import Generator
+    from .networks.generator import Generator
 
 
 @dataclass(frozen=True)

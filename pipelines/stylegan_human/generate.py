@@ -12,17 +12,12 @@ from ..common.errors import FiguraInputError
 from ..common.images import to_uint8
 from ..common.progress import Progress, part, silent
 from .edit import Stack, check_edit, check_strength, edited_styles
-from .generator import Generator
 from .latents import check_ws, seeds_to_z
-from .noise import NOISE_MODES, noise_source
-from .synthesis import Context
+from .networks.generator import Generator, device_of
+from .networks.noise import NOISE_MODES, noise_source
+from .networks.synthesis import Context
 
 MAX_BYTES = 16 << 30  # of finished pictures in one call; beyond it the request is a slip of the hand
-
-
-def device_of(generator: Generator) -> torch.device:
-    """Where the generator's weights are."""
-    return generator.mapping.w_avg.device
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..common.errors import FiguraInputError
 from ..common.seeds import check_seed, numpy_seed
 from .choices import BLEND_MODES, OPERATIONS
+from .networks.mapping import truncate
 
 
 def seeds_to_z(seeds: Sequence[int], z_dim: int) -> Tensor:
@@ -43,19 +44,6 @@ def parse_seeds(text: str, limit: int = 4096, what: str = "seeds") -> list[int]:
     for seed in seeds:
         check_seed(seed, what)
     return seeds
-
-
-def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-    """Move the first ``cutoff`` rows (all when None) towards ``w_avg``: psi 1 leaves them, 0 gives the
-    average.
-    """
-    if cutoff is not None and cutoff < 0:
-        raise FiguraInputError("truncation cutoff", str(cutoff), "a number of rows, 0 or more")
-    if psi == 1:
-        return ws
-    rows = ws.shape[1] if cutoff is None else min(cutoff, ws.shape[1])
-    moved = w_avg.to(ws) + psi * (ws[:, :rows] - w_avg.to(ws))
-    return torch.cat([moved, ws[:, rows:]], dim=1)
 
 
 def truncate_rows(ws: Tensor, w_avg: Tensor, psi: float, rows: Sequence[int] | None) -> Tensor:

@@ -13,7 +13,7 @@ from ..common.network_pickle import NetworkRecord, TFNetworkRecord, load_stylega
 from ..common.weights import FileKind, load_state_dict, read_metadata, save_state_dict, sniff
 from . import checkpoint
 from .configs import Config, version
-from .generator import Generator, build
+from .networks.generator import Generator, build
 
 WANTED = "a StyleGAN network .pkl (v1, v2 or v3), or a .safetensors that figura converted from one"
 

@@ -12,9 +12,8 @@ from torch import Tensor
 from ..common.errors import FiguraInputError
 from ..common.progress import Progress, silent
 from .edit import Edit, style_layers
-from .generate import device_of
-from .generator import Generator
 from .latents import check_ws
+from .networks.generator import Generator, device_of
 
 
 @torch.no_grad()

@@ -12,9 +12,8 @@ from torch import Tensor
 from ..common.errors import FiguraInputError
 from ..common.seeds import numpy_seed
 from .choices import BLEND_MODES, SPACES
-from .generate import device_of
-from .generator import Generator
 from .latents import blend, interpolation_alphas, lerp, seeds_to_z, slerp
+from .networks.generator import Generator, device_of
 
 MAX_FRAMES = 20_000
 

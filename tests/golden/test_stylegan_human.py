@@ -15,15 +15,15 @@ from comfyui_figura.pipelines.common.errors import FiguraWeightsError
 from comfyui_figura.pipelines.common.images import to_uint8
 from comfyui_figura.pipelines.stylegan_human import checkpoint
 from comfyui_figura.pipelines.stylegan_human.configs import V1Config, V2Config, V3Config
-from comfyui_figura.pipelines.stylegan_human.discriminator import (
+from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
+from comfyui_figura.pipelines.stylegan_human.latents import lerp, mix_styles, seeds_to_z
+from comfyui_figura.pipelines.stylegan_human.loading import GeneratorFile, assemble, load_generator
+from comfyui_figura.pipelines.stylegan_human.networks.discriminator import (
     Discriminator,
     DiscriminatorConfig,
     DiscriminatorV1,
 )
-from comfyui_figura.pipelines.stylegan_human.filters import plan_layers
-from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.latents import lerp, mix_styles, seeds_to_z
-from comfyui_figura.pipelines.stylegan_human.loading import GeneratorFile, assemble, load_generator
+from comfyui_figura.pipelines.stylegan_human.networks.filters import plan_layers
 from safetensors.torch import load_file
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human"

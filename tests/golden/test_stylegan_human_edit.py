@@ -18,10 +18,10 @@ from comfyui_figura.pipelines.stylegan_human.edit import (
     sweep,
 )
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws
-from comfyui_figura.pipelines.stylegan_human.latents import truncate
 from comfyui_figura.pipelines.stylegan_human.loading import GeneratorFile, assemble
-from comfyui_figura.pipelines.stylegan_human.noise import noise_source
-from comfyui_figura.pipelines.stylegan_human.synthesis import Context
+from comfyui_figura.pipelines.stylegan_human.networks.mapping import truncate
+from comfyui_figura.pipelines.stylegan_human.networks.noise import noise_source
+from comfyui_figura.pipelines.stylegan_human.networks.synthesis import Context
 from safetensors.torch import load_file
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human"

@@ -60,7 +60,7 @@ def build(io, prefix, sizes):
 
 def _filled(config, state):
     """Noise maps that a fixture leaves out because the projection draws its own."""
-    from comfyui_figura.pipelines.stylegan_human.generator import build as make
+    from comfyui_figura.pipelines.stylegan_human.networks.generator import build as make
 
     own = {key: value for key, value in make(config).state_dict().items() if key.endswith("noise_const")}
     return own | state

@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig
 from comfyui_figura.pipelines.common.training.step import Step
 from comfyui_figura.pipelines.stylegan_human import checkpoint
-from comfyui_figura.pipelines.stylegan_human.discriminator import Discriminator, DiscriminatorConfig
-from comfyui_figura.pipelines.stylegan_human.generator import Generator, build
+from comfyui_figura.pipelines.stylegan_human.networks.discriminator import Discriminator, DiscriminatorConfig
+from comfyui_figura.pipelines.stylegan_human.networks.generator import Generator, build
 from comfyui_figura.pipelines.stylegan_human.training.adversary import (
     Adversary,
     LossSettings,

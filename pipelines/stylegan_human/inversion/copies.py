@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from ..generator import Generator
+from ..networks.generator import Generator
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -13,7 +13,7 @@ from ...common.errors import FiguraInputError, FiguraWeightsError
 from ...common.identify import require
 from ...common.torch_file import torch_root
 from ...common.weights import FileKind, load_state_dict, sniff
-from ..generator import Generator
+from ..networks.generator import Generator
 from .encoder import GROUPS, Encoder, EncoderConfig
 
 PREFIX = "encoder."

@@ -17,9 +17,9 @@ from ...common.files import atomic_path
 from ...common.images import read_image, write_png
 from ...common.perceptual import Perceptual
 from ...common.progress import Progress
-from ..generator import Generator
 from ..latent_file import Latents, save_latents
 from ..loading import save_generator
+from ..networks.generator import Generator
 from .encoder import Encoder
 from .invert import Comparison, Tuned, compare, encoded_latents, find_latents, tune_generator
 from .settings import ProjectSettings, TuneSettings

@@ -9,10 +9,9 @@ from torch import Tensor
 from ...common.images import to_image
 from ...common.perceptual import Perceptual, PixelsAndGradients
 from ...common.progress import Progress, part, silent
-from ..generate import device_of
-from ..generator import Generator
 from ..grid import sheet
 from ..latents import check_ws
+from ..networks.generator import Generator, device_of
 from .encoder import Encoder, encode
 from .encoder_file import check_encoder
 from .project import Projector

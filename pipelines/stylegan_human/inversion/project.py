@@ -9,10 +9,9 @@ from torch import Tensor
 
 from ...common.perceptual import Perceptual, distance
 from ...common.seeds import generator as seeded
-from ..generate import device_of
-from ..generator import Generator
-from ..noise import noise_source
-from ..synthesis import Context
+from ..networks.generator import Generator, device_of
+from ..networks.noise import noise_source
+from ..networks.synthesis import Context
 from .copies import frozen
 from .run import Optimisation
 from .settings import ProjectSettings

@@ -7,7 +7,7 @@ from torch import Tensor
 from ...common.errors import FiguraInputError
 from ...common.images import check_image, to_pixels
 from ..choices import FITS
-from ..generator import Generator
+from ..networks.generator import Generator
 
 SMALLEST = 16  # pixels of height, of width half of that: below there is no person to find
 TOLERANCE = 0.02  # of the shape, width by height

@@ -10,11 +10,10 @@ from torch import Tensor
 from ...common.errors import FiguraInputError
 from ...common.perceptual import Perceptual, distance
 from ...common.seeds import numpy_seed
-from ..generate import device_of
-from ..generator import Generator
 from ..latents import check_ws, seeds_to_z
-from ..noise import noise_source
-from ..synthesis import Context, Synthesis
+from ..networks.generator import Generator, device_of
+from ..networks.noise import noise_source
+from ..networks.synthesis import Context, Synthesis
 from .copies import frozen, trainable
 from .run import Optimisation
 from .settings import LocalitySettings, TuneSettings

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..generator import Generator
-from ..synthesis import Context
+from ..networks.generator import Generator
+from ..networks.synthesis import Context
 from .blur import blur
 from .draws import Draws
 from .losses import PathLengthPenalty, path_lengths, r1_penalty, wants_fake, wants_real

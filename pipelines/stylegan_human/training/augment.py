@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...common.errors import FiguraInputError
-from ..filtered_lrelu import downsample, upsample
+from ..networks.filtered_lrelu import downsample, upsample
 from .chance import Chance
 from .matrices import shift2d, shift3d, stretch2d, stretch3d, turn2d, turn3d
 from .resampling import sample

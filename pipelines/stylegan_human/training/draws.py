@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ...common.errors import FiguraInputError
-from ..noise import NOISE_MODES, NoiseSource
+from ..networks.noise import NOISE_MODES, NoiseSource
 
 
 class Draws:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..loading import save_generator
-from ..generator import Generator
+from ..networks.generator import Generator
 
 Ruler = Callable[[Generator], dict[str, float]]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...common.errors import FiguraInputError
-from ..generator import Generator
+from ..networks.generator import Generator
 from .aligned_images import AlignedImages
 
 BATCH = 64

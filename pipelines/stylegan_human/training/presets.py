@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...common.errors import FiguraInputError
 from ..configs import V2Config, V3Config
-from ..discriminator import DiscriminatorConfig
+from ..networks.discriminator import DiscriminatorConfig
 from .adversary import LossSettings
 from .configs import TrainConfig
 from .phases import AdamSettings

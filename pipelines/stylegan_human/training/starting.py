@@ -11,8 +11,8 @@ from ...common.network_pickle import NetworkRecord, load_stylegan_pickle
 from ...common.seeds import check_seed
 from ...common.weights import FileKind, load_state_dict, save_state_dict, sniff
 from ..checkpoint import to_metadata
-from ..discriminator import Block, Discriminator
-from ..generator import Generator, build
+from ..networks.discriminator import Block, Discriminator
+from ..networks.generator import Generator, build
 from .presets import Recipe
 
 StateDict = dict[str, Tensor]

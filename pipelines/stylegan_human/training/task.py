@@ -12,7 +12,7 @@ from ...common.training.order import key
 from ...common.training.step import Step
 from ...common.training.task import Task
 from ..loading import save_generator
-from ..generator import Generator
+from ..networks.generator import Generator
 from .adaptive import AugmentControl
 from .adversary import Adversary, Reports, TrainedGenerator
 from .aligned_images import AlignedImages

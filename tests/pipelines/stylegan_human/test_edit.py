@@ -7,7 +7,6 @@ import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.demo.stylegan_human import random_generator
-from comfyui_figura.pipelines.stylegan_human import synthesis as synthesis_module
 from comfyui_figura.pipelines.stylegan_human.configs import tiny
 from comfyui_figura.pipelines.stylegan_human.directions import load_direction
 from comfyui_figura.pipelines.stylegan_human.edit import (
@@ -21,6 +20,7 @@ from comfyui_figura.pipelines.stylegan_human.edit import (
 from comfyui_figura.pipelines.stylegan_human.explore import mixing_matrix
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
 from comfyui_figura.pipelines.stylegan_human.latents import mix_styles
+from comfyui_figura.pipelines.stylegan_human.networks import synthesis as synthesis_module
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])

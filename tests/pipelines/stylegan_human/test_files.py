@@ -20,7 +20,8 @@ from comfyui_figura.pipelines.stylegan_human.edit import (
     parse_edit_rows,
 )
 from comfyui_figura.pipelines.stylegan_human.latent_file import Latents, load_latents, save_latents
-from comfyui_figura.pipelines.stylegan_human.latents import combine, truncate, truncate_rows
+from comfyui_figura.pipelines.stylegan_human.latents import combine, truncate_rows
+from comfyui_figura.pipelines.stylegan_human.networks.mapping import truncate
 
 WS = torch.randn(2, 10, 32, generator=torch.Generator().manual_seed(0))
 

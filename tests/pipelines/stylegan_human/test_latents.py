@@ -16,8 +16,8 @@ from comfyui_figura.pipelines.stylegan_human.latents import (
     parse_seeds,
     seeds_to_z,
     slerp,
-    truncate,
 )
+from comfyui_figura.pipelines.stylegan_human.networks.mapping import truncate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file

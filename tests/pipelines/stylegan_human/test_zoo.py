@@ -21,12 +21,12 @@ from comfyui_figura.pipelines.stylegan_human.edit import (
 )
 from comfyui_figura.pipelines.stylegan_human.explore import mixing_matrix
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.generator import build
 from comfyui_figura.pipelines.stylegan_human.inset import InsetConfig
 from comfyui_figura.pipelines.stylegan_human.inversion.invert import find_latents, tune_generator
 from comfyui_figura.pipelines.stylegan_human.inversion.settings import ProjectSettings, TuneSettings
 from comfyui_figura.pipelines.stylegan_human.latent_file import Latents
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator, save_generator
+from comfyui_figura.pipelines.stylegan_human.networks.generator import build
 from comfyui_figura.pipelines.stylegan_human.walks import path_of_ws
 
 PAGE = Path(__file__).parents[3] / "docs" / "stylegan_models.md"

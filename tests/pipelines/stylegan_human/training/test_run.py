@@ -15,8 +15,8 @@ from comfyui_figura.pipelines.demo.network_pickle import write_network
 from comfyui_figura.pipelines.stylegan_human.configs import V2Config
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator
-from comfyui_figura.pipelines.stylegan_human.discriminator import Discriminator
-from comfyui_figura.pipelines.stylegan_human.generator import build
+from comfyui_figura.pipelines.stylegan_human.networks.discriminator import Discriminator
+from comfyui_figura.pipelines.stylegan_human.networks.generator import build
 from comfyui_figura.pipelines.stylegan_human.training import run as running
 from comfyui_figura.pipelines.stylegan_human.training.aligned_images import AlignedImages
 from comfyui_figura.pipelines.stylegan_human.training.configs import trainer_config

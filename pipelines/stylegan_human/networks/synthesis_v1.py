@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .configs import V1Config
+from ..configs import V1Config
 from .ops import SQRT2, FullyConnected, recording
 from .synthesis import Context, State, StyleSlot, Synthesis
 

@@ -6,14 +6,22 @@ Heights are powers of two; widths are half of that, or equal for square models (
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .configs import V2Config
-from .epilogue import noisy_bias_act
+from ..configs import V2Config
 from .gradients import scaled_noisy_bias_act, styled_convolution
-from .ops import FullyConnected, bias_act, demodulation, modulated_conv2d, recording, upsample2d
+from .ops import (
+    SQRT2,
+    FullyConnected,
+    bias_act,
+    demodulation,
+    filter2d,
+    modulated_conv2d,
+    recording,
+    upsample2d,
+)
 from .synthesis import Context, State, StyleSlot, Synthesis
-from .upsampling import fir_after_upsampling
 
 
 def binomial_filter() -> Tensor:
@@ -51,10 +59,22 @@ class Layer(nn.Module):
             x = self._resample(styled_convolution(x, weight, style, self.up))
             return scaled_noisy_bias_act(x, scale, noise, self.bias, self.clamp)
         x = self._resample(modulated_conv2d(x, weight, style, scale, self.up))
-        return noisy_bias_act(x, noise, self.bias, self.clamp)
+        return _noisy_bias_act(x, noise, self.bias, self.clamp)
 
     def _resample(self, x: Tensor) -> Tensor:
-        return fir_after_upsampling(x, self.resample_filter) if self.up == 2 else x
+        """What follows a stride-2 transposed convolution: [N, C, 2H+1, 2W+1] -> [N, C, 2H, 2W]."""
+        return filter2d(x, self.resample_filter, padding=1, gain=4) if self.up == 2 else x
+
+
+def _noisy_bias_act(x: Tensor, noise: Tensor | None, bias: Tensor, clamp: float | None) -> Tensor:
+    """clamp(sqrt(2) * leaky_relu(x + noise + bias)) on [N, C, H, W], written over ``x``; ``gradients.py``
+    has its twin that autograd can look back at.
+    """
+    x = x.add_(bias.to(x.dtype).reshape(1, -1, 1, 1))
+    if noise is not None:
+        x = x.add_(noise.to(x.dtype))
+    x = F.leaky_relu_(x, 0.2).mul_(SQRT2)
+    return x if clamp is None else x.clamp_(-clamp, clamp)
 
 
 def _laid_out(weight: Tensor, up: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .configs import V3Config
+from ..configs import V3Config
 from .filtered_lrelu import Resampling, filtered_lrelu
 from .filters import LayerPlan, design, input_band, plan_layers
 from .ops import SQRT2, FullyConnected, demodulation, modulated_conv2d

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .configs import V3Config
+from ..configs import V3Config
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """A generator of any of the three families: mapping and synthesis behind one interface."""
 
+import torch
 from torch import Tensor, nn
 
-from .configs import Config, V1Config, V2Config, version
+from ..configs import Config, V1Config, V2Config, version
 from .mapping import Mapping
 from .synthesis import Synthesis
 from .synthesis_v1 import SynthesisV1
@@ -47,3 +48,8 @@ def _synthesis(config: Config) -> Synthesis:
 def build(config: Config) -> Generator:
     """A generator with random weights, as training starts."""
     return Generator(config)
+
+
+def device_of(generator: Generator) -> torch.device:
+    """Where the generator's weights are."""
+    return generator.mapping.w_avg.device

@@ -15,10 +15,10 @@ from comfyui_figura.pipelines.stylegan_human.configs import (
     to_dict,
 )
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.generator import build
 from comfyui_figura.pipelines.stylegan_human.latents import mix_styles
-from comfyui_figura.pipelines.stylegan_human.noise import noise_source
-from comfyui_figura.pipelines.stylegan_human.synthesis import Context, PrefixCache
+from comfyui_figura.pipelines.stylegan_human.networks.generator import build
+from comfyui_figura.pipelines.stylegan_human.networks.noise import noise_source
+from comfyui_figura.pipelines.stylegan_human.networks.synthesis import Context, PrefixCache
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])

@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from comfyui_figura.pipelines.stylegan_human import filtered_lrelu as module
 from comfyui_figura.pipelines.stylegan_human.configs import V3Config, stylegan3_r
-from comfyui_figura.pipelines.stylegan_human.filtered_lrelu import Resampling, filtered_lrelu
-from comfyui_figura.pipelines.stylegan_human.filters import design, plan_layers
+from comfyui_figura.pipelines.stylegan_human.networks import filtered_lrelu as module
+from comfyui_figura.pipelines.stylegan_human.networks.filtered_lrelu import Resampling, filtered_lrelu
+from comfyui_figura.pipelines.stylegan_human.networks.filters import design, plan_layers
 
 PLANS = [
     plan

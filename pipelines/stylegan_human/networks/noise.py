@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..common.errors import FiguraInputError
-from ..common.seeds import check_seed, generator
-from .choices import NOISE_MODES, NoiseMode
+from ...common.errors import FiguraInputError
+from ...common.seeds import check_seed, generator
+from ..choices import NOISE_MODES, NoiseMode
 
 __all__ = ["NOISE_MODES", "NoiseMode", "NoiseSource", "noise_source"]
 NoiseSource = Callable[[int, Tensor], Tensor | None]

@@ -3,9 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from comfyui_figura.pipelines.stylegan_human import gradients
-from comfyui_figura.pipelines.stylegan_human.gradients import scaled_noisy_bias_act, styled_convolution
-from comfyui_figura.pipelines.stylegan_human.ops import SQRT2
+from comfyui_figura.pipelines.stylegan_human.networks import gradients
+from comfyui_figura.pipelines.stylegan_human.networks.gradients import (
+    scaled_noisy_bias_act,
+    styled_convolution,
+)
+from comfyui_figura.pipelines.stylegan_human.networks.ops import SQRT2
 
 DOUBLE = {"dtype": torch.float64}
 

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..common.errors import FiguraInputError
-from .configs import Config, V1Config
-from .latents import truncate
+from ...common.errors import FiguraInputError
+from ..configs import Config, V1Config
 from .ops import FullyConnected, normalize_2nd_moment
 
 
@@ -67,3 +66,16 @@ class Mapping(nn.Module):
         for i in range(self.num_layers):
             x = self.get_submodule(f"fc{i}")(x)
         return x
+
+
+def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
+    """Move the first ``cutoff`` rows (all when None) towards ``w_avg``: psi 1 leaves them, 0 gives the
+    average.
+    """
+    if cutoff is not None and cutoff < 0:
+        raise FiguraInputError("truncation cutoff", str(cutoff), "a number of rows, 0 or more")
+    if psi == 1:
+        return ws
+    rows = ws.shape[1] if cutoff is None else min(cutoff, ws.shape[1])
+    moved = w_avg.to(ws) + psi * (ws[:, :rows] - w_avg.to(ws))
+    return torch.cat([moved, ws[:, rows:]], dim=1)

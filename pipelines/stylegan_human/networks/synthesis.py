@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..common.progress import Progress, silent
+from ...common.progress import Progress, silent
 from .noise import NoiseSource, noise_source
 
 
