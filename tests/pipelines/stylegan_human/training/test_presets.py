@@ -148,6 +148,7 @@ BAD = [
     dict(tick=0), dict(subset=0), dict(cbase=0), dict(glr=-0.1), dict(freezed=-1), dict(freezed=2),
     dict(aug="fixed", p=1.5), dict(p=0.5), dict(aug="noaug", target=0.5), dict(target=2.0),
     dict(aug="noaug", augpipe="bg"), dict(style_mixing=1.1), dict(seed=-1), dict(batch=30, mbstd_group=4),
+    dict(metric_data=Path("heldout")),
 ]  # fmt: skip
 
 
