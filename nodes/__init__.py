@@ -1,9 +1,10 @@
 """Every node of the pack, one line per system."""
 
-from . import cosmicman, humansd, parts2whole, pose, stylegan_human
+from . import base, cosmicman, humansd, parts2whole, pose, stylegan_human
 from .compat import ComfyExtension
 
 NODES = [
+    *base.NODES,
     *pose.NODES,
     *cosmicman.NODES,
     *humansd.NODES,

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from ..pipelines.common.errors import FiguraInputError
 
 DEMO_PREFIX = "demo/"
+CHECKPOINTS = "checkpoints"
+IN_FOLDERS = "folder: "  # before the names of diffusers folders in a combo
 DEMO_MODELS = Path(__file__).parent.parent / "pipelines" / "demo" / "models"
 WEIGHT_SUFFIXES = {".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 
@@ -31,22 +33,54 @@ def register_folder(name: str, suffixes: set[str] = WEIGHT_SUFFIXES, saved: bool
 
 
 def list_models(folder: str, demo: str | None = None) -> list[str]:
-    """Names for a loader's combo: the pack's demo models of system ``demo`` first, then the user's files."""
+    """Names for a loader's combo: the user's files first, then the pack's demo models.
+
+    ``demo``: which demo models, as a pattern below DEMO_MODELS, such as ``stylegan_human/*``.
+    """
+    return [*folder_paths.get_filename_list(folder), *_demo_models(demo)]
+
+
+def _demo_models(demo: str | None) -> dict[str, Path]:
+    """Files and folders by the names they are listed under."""
     cards = (".md", ".json")  # lie beside the models they describe
-    shipped = sorted(p.name for p in (DEMO_MODELS / demo).glob("*") if p.suffix not in cards) if demo else []
-    return [DEMO_PREFIX + name for name in shipped] + folder_paths.get_filename_list(folder)
+    found = sorted(DEMO_MODELS.glob(demo)) if demo else []
+    return {DEMO_PREFIX + path.name: path for path in found if path.suffix not in cards}
 
 
 def model_path(folder: str, name: str, demo: str | None = None) -> Path:
     """Resolve a combo's name. Only names that ``list_models`` offers are accepted, so no path can escape."""
+    shipped = _demo_models(demo)
+    if name in shipped:
+        return shipped[name]
     names = list_models(folder, demo)
     if name not in names:
         where = f"models/{folder}"
         came = f"'{name}', which is not in {where}" if names else f"'{name}', and {where} is empty"
         raise FiguraInputError("model", came, f"a file in {where}", "Put it there, then press R.")
-    if demo and name.startswith(DEMO_PREFIX):
-        return DEMO_MODELS / demo / name.removeprefix(DEMO_PREFIX)
     return Path(folder_paths.get_full_path_or_raise(folder, name))
+
+
+def list_bases(demo: str | None = None) -> list[str]:
+    """Names of whole diffusion models: files in models/checkpoints, diffusers folders, demo models."""
+    folders = [IN_FOLDERS + name for name in _diffusers_folders()]
+    return [*folder_paths.get_filename_list(CHECKPOINTS), *folders, *_demo_models(demo)]
+
+
+def base_path(name: str, demo: str | None = None) -> Path:
+    """The file or folder behind a name of ``list_bases``."""
+    if not name.startswith(IN_FOLDERS):
+        return model_path(CHECKPOINTS, name, demo)
+    path = _diffusers_folders().get(name.removeprefix(IN_FOLDERS))
+    if path is None:
+        raise FiguraInputError("checkpoint", f"'{name}'", "a folder in models/diffusers", "Press R.")
+    return path
+
+
+def _diffusers_folders() -> dict[str, Path]:
+    """Folders of models/diffusers that hold a whole model, by name."""
+    roots = [Path(root) for root in folder_paths.get_folder_paths("diffusers")]
+    found = (index.parent for root in roots for index in sorted(root.glob("*/model_index.json")))
+    return {path.name: path for path in found}
 
 
 def file_state(folder: str, name: str, demo: str | None = None) -> str:

@@ -13,14 +13,14 @@ from comfy import supported_models
 from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
 from torch import Tensor
 
-from ...pipelines.common import base_model, weights
+from ...pipelines.common import base_parts
 from ...pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from ...pipelines.common.seeds import check_seed, generator
 from ...pipelines.cosmicman import checkpoint, recipe
 from .. import host, native
 
-UNETS, CHECKPOINTS = "diffusion_models", "checkpoints"
-DEMO_UNETS, DEMO_CHECKPOINTS = "cosmicman/diffusion_models", "cosmicman/checkpoints"
+UNETS = "diffusion_models"
+DEMO = "base/*-sd15"  # a whole model: the UNet and its base in one folder
 VARIANTS = {"auto": "auto", "SDXL": "sdxl", "SD": "sd"}
 FAMILIES = {"sdxl": supported_models.SDXL, "sd": supported_models.SD15}
 NO_UNET = "no file: put CosmicMan-SDXL/ (config.json and .safetensors) into models/diffusion_models"
@@ -35,7 +35,7 @@ def sampler_names() -> tuple[list[str], list[str]]:
 
 def unet_names() -> list[str]:
     """Folders as the hub has them (one name each), then single files, of models/diffusion_models."""
-    names = host.list_models(UNETS, demo=DEMO_UNETS)
+    names = host.list_models(UNETS, demo=DEMO)
     folders = sorted({_folder(name) for name in names if _folder(name)})
     return folders + [name for name in names if not _folder(name)] or [NO_UNET]
 
@@ -52,15 +52,15 @@ def unet_path(name: str) -> Path:
         raise FiguraInputError(
             "unet", "nothing in models/diffusion_models", "CosmicMan's UNet", NO_UNET[9:] + "."
         )
-    for file in host.list_models(UNETS, demo=DEMO_UNETS):
+    for file in host.list_models(UNETS, demo=DEMO):
         if _folder(file) == name.replace("\\", "/"):
-            return host.model_path(UNETS, file, demo=DEMO_UNETS).parent
-    return host.model_path(UNETS, name, demo=DEMO_UNETS)
+            return host.model_path(UNETS, file, demo=DEMO).parent
+    return host.model_path(UNETS, name, demo=DEMO)
 
 
 def base_names() -> list[str]:
     """Checkpoints, or a line that says which file goes where."""
-    return host.list_models(CHECKPOINTS, demo=DEMO_CHECKPOINTS) or [NO_BASE]
+    return host.list_bases(DEMO) or [NO_BASE]
 
 
 def base_path(name: str) -> Path:
@@ -70,7 +70,7 @@ def base_path(name: str) -> Path:
             "base", "nothing in models/checkpoints", "the base that CosmicMan was made from",
             f"Put {checkpoint.BASES['sdxl']} there; for CosmicMan-SD {checkpoint.BASES['sd']}.",
         )  # fmt: skip
-    return host.model_path(CHECKPOINTS, name, demo=DEMO_CHECKPOINTS)
+    return host.base_path(name, DEMO)
 
 
 def token(resolve, name: str) -> str:
@@ -102,18 +102,18 @@ def load_unet(name: str, variant: str, dtype: str):
 def load_base(name: str, variant: str, with_model: bool, dtype: str):
     """Open a base checkpoint: (its own MODEL or None, CLIP, VAE). Refuses the base of the other variant."""
     path, weight_type = base_path(name), choice("weight_dtype", dtype, native.DTYPES)
-    found = base_model.encoders_in(weights.read_header(path))
+    found = base_parts.encoders_of(path)
     wanted = {"clip_l", "clip_g"} if variant == "sdxl" else {"clip_l"}
     if found and found != wanted:
         raise FiguraWeightsError(
             name, f"a checkpoint with the text encoders {', '.join(sorted(found))}",
             f"the base of this UNet: {checkpoint.BASES[variant]}", "Put it into models/checkpoints.",
         )  # fmt: skip
-    parts = base_model.open_checkpoint(path, unet=with_model)
+    parts = base_parts.open_parts(path, unet=with_model)
     family = FAMILIES[variant]
     model = None
     if with_model:
-        sizes = native.unet_config_from_ldm(parts.unet, family)
+        sizes = parts.unet_config or native.unet_config_from_ldm(parts.unet, family)
         model = native.load_unet(parts.unet, sizes, family, dtype=weight_type, what=name)
     return model, native.load_clip(parts.encoders, family, what=name), native.load_vae(parts.vae, what=name)
 

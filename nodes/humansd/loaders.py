@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import folder_paths
-
-from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.humansd import checkpoint
 from .. import host, native
 from ..compat import advanced, io, one_of, schema
 from . import bridge
 
-FOLDER = "folder: "  # before the names of diffusers folders in the combo
+DEMO, DEMO_PLAIN = "humansd/*", "base/*-sd21"
 DTYPE_HELP = "Type of the UNet's weights. auto: what ComfyUI takes on this device."
 
 
@@ -29,7 +26,7 @@ class FiguraHumanSDLoader(io.ComfyNode):
             search_aliases=["humansd", "pose checkpoint", "skeleton model", "humansd-v1.ckpt"],
             inputs=[
                 io.Combo.Input(
-                    "checkpoint", options=model_names(),
+                    "checkpoint", options=host.list_bases(DEMO),
                     tooltip="A file in models/checkpoints, or a folder of models/diffusers",
                 ),
                 advanced(
@@ -70,8 +67,9 @@ class FiguraHumanSDFromSD21(io.ComfyNode):
             search_aliases=["widen", "8 channels", "humansd training start"],
             inputs=[
                 io.Combo.Input(
-                    "checkpoint", options=folder_paths.get_filename_list("checkpoints"),
-                    tooltip="v2-1_512-ema-pruned in models/checkpoints.",
+                    "checkpoint", options=host.list_bases(DEMO_PLAIN),
+                    tooltip="v2-1_512-ema-pruned in models/checkpoints, or a folder of models/diffusers. "
+                    "demo/ comes with the pack: a tiny one that knows mannequins only.",
                 ),
             ],
             outputs=[
@@ -85,7 +83,7 @@ class FiguraHumanSDFromSD21(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, checkpoint):
         """Load again when the file was changed."""
-        return host.file_state("checkpoints", checkpoint)
+        return host.path_state(find_plain, checkpoint)
 
     @classmethod
     def execute(cls, checkpoint) -> io.NodeOutput:
@@ -93,26 +91,14 @@ class FiguraHumanSDFromSD21(io.ComfyNode):
         return io.NodeOutput(*bridge.load(widened(checkpoint)))
 
 
-def model_names() -> list[str]:
-    """Checkpoints, then diffusers folders."""
-    return host.list_models("checkpoints", demo="humansd") + [FOLDER + name for name in _folders()]
-
-
-def _folders() -> dict[str, Path]:
-    """Folders of models/diffusers that hold a whole model, by name."""
-    roots = [Path(root) for root in folder_paths.get_folder_paths("diffusers")]
-    found = (index.parent for root in roots for index in sorted(root.glob("*/model_index.json")))
-    return {path.name: path for path in found}
-
-
 def find(name: str) -> Path:
     """The file or folder that a combo names."""
-    if not name.startswith(FOLDER):
-        return host.model_path("checkpoints", name, demo="humansd")
-    path = _folders().get(name.removeprefix(FOLDER))
-    if path is None:
-        raise FiguraInputError("checkpoint", f"'{name}'", "a folder in models/diffusers", "Press R.")
-    return path
+    return host.base_path(name, DEMO)
+
+
+def find_plain(name: str) -> Path:
+    """The same for plain SD2.1."""
+    return host.base_path(name, DEMO_PLAIN)
 
 
 def read(name: str) -> checkpoint.Checkpoint:
@@ -122,4 +108,4 @@ def read(name: str) -> checkpoint.Checkpoint:
 
 def widened(name: str) -> checkpoint.Checkpoint:
     """Read and widen the plain SD2.1 that a combo names."""
-    return checkpoint.widened(host.model_path("checkpoints", name))
+    return checkpoint.widened(find_plain(name))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from .configs import MeasureConfig, NewConfig, PackConfig, TextConfig, VaeConfig
+from .configs import GenerateConfig, MeasureConfig, NewConfig, PackConfig, TextConfig, VaeConfig
 
 
 def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
@@ -52,15 +52,21 @@ def measure(config: Annotated[MeasureConfig, arg(name="")]) -> None:
 
 
 def pack(config: Annotated[PackConfig, arg(name="")]) -> None:
-    """Write a trained base as one single-file checkpoint."""
-    from ..common.base_model import open_base
-    from ..common.weights import save_state_dict
-    from ..common.write_base import halved, single_file
+    """Write a trained base small: one single-file checkpoint, or a folder without its autoencoder."""
+    from .pack import write_packed
 
-    base = open_base(config.model, unet=True)
-    state = single_file(base.unet, base.encoders, base.vae, config.few_words)
-    save_state_dict(config.out, halved(state) if config.half else state)
-    print(config.out)
+    print(write_packed(config))
 
 
-COMMANDS: dict = {"vae": vae, "new": new, "text": text, "measure": measure, "pack": pack}
+def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
+    """Draw pictures from prompts with a base of any size. Needs no network."""
+    from ..common.progress import console
+    from . import generate as pictures
+
+    for path in pictures.run(config, console("base")):
+        print(path)
+
+
+COMMANDS: dict = {
+    "vae": vae, "new": new, "text": text, "measure": measure, "pack": pack, "generate": generate
+}  # fmt: skip

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from ..common.diffusion_configs import DiffusionConfig
 from ..common.errors import FiguraInputError
@@ -104,6 +106,44 @@ class TextConfig(DiffusionConfig):
 
 
 @dataclass(frozen=True)
+class GenerateConfig:
+    """Pictures from prompts by a base; the defaults suit the tiny ones."""
+
+    prompts: list[str]
+    """One or more prompts."""
+    base_path: Annotated[Path, arg(aliases=("--base",))]
+    """A diffusers folder or a single-file checkpoint."""
+    outdir: Path
+    """Folder for the pictures."""
+    size: tuple[int, int] = (128, 64)
+    """Height and width in pixels, multiples of 8."""
+    scale: float = 3.0
+    """Guidance."""
+    steps: int = 15
+    """Denoising steps."""
+    sampler: str = "dpm"
+    """ddim, pndm, lms, euler, euler_a or dpm."""
+    negative: str = ""
+    """Negative prompt."""
+    seed: int = 0
+    """Picture i of the run is made from seed + i alone."""
+    images: int = 1
+    """Pictures per prompt."""
+    enlarge: int = 1
+    """Draw each pixel as a square of this many, to see tiny pictures."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps …"""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        if not self.prompts:
+            raise FiguraInputError("prompts", "none", "one or more")
+        if any(not 8 <= side <= 4096 or side % 8 for side in self.size):
+            raise FiguraInputError("size", f"{self.size}", "height and width in multiples of 8, up to 4096")
+        check_numbers(self, positive=("steps", "images", "scale", "enlarge"))
+
+
+@dataclass(frozen=True)
 class MeasureConfig:
     """Figures of a trained autoencoder, and the gate that a base's must pass."""
 
@@ -130,7 +170,8 @@ class PackConfig:
     model: Path
     """A diffusers folder (RUN/model)."""
     out: Path
-    """The .safetensors file to write, with SD's single-file names."""
+    """The .safetensors file to write, with SD's single-file names; with --few-words also a folder, which
+    leaves out the autoencoder: several bases share the one in vae/ beside them."""
     half: bool = True
     """Write fp16."""
     few_words: bool = False

@@ -9,6 +9,7 @@ import torch
 
 from ..common import base_model
 from ..common.bad_samples import BadSamples
+from ..common.base_parts import read_module
 from ..common.named_function import named
 from ..common.people_dataset import PeopleDataset, pixels_of
 from .configs import MeasureConfig, check_numbers
@@ -21,7 +22,7 @@ def measured(config: MeasureConfig) -> dict[str, Any]:
     """PSNR, the reader's figures for the pictures as they are (``renders``) and behind the autoencoder
     (``through``), latents' mean and deviation in the network's scale, and whether it ``passes``."""
     check_numbers(config, positive=("count",), shares=("gate",))
-    settings, state = base_model.read_module(config.vae)
+    settings, state = read_module(config.vae)
     vae: Any = base_model.build_vae(state, settings, config.vae.name).float()
     score = named(config.score)
     images, labels, records = [], [], []

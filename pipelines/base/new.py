@@ -8,6 +8,7 @@ from torch import nn
 
 from ..common import base_model, ldm_text, text
 from ..common.bad_samples import BadSamples
+from ..common.base_parts import read_module
 from ..common.compact_text import words_of
 from ..common.dense_captions import all_texts, join
 from ..common.people_dataset import read_records
@@ -60,7 +61,7 @@ def write_new(config: NewConfig) -> Path:
         records = read_records(folder / "label", BadSamples(what=folder.name))
         captions += [r.sentence for r in records]
         captions += [join(all_texts(r.shot, r.attributes)) for r in records]
-    settings, state = base_model.read_module(config.vae)
+    settings, state = read_module(config.vae)
     vae = base_model.build_vae(state, settings, config.vae.name)
     encoder = new_text_encoder(config, words_of(captions, name), config.seed + 1)
     write_base(config.out, new_unet(config, config.seed), {name: encoder}, vae)

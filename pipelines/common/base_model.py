@@ -4,10 +4,9 @@ A base is a diffusers folder (``model_index.json`` and its sub-folders), a singl
 of a repository that is already in Hugging Face's local cache. Nothing is downloaded.
 """
 
-import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import torch
 from torch import nn
 
 from . import ldm, ldm_text, ldm_vae, text
+from .base_parts import open_file, read_encoders, read_module, read_schedule, vae_folder
 from .errors import FiguraInputError, FiguraWeightsError
-from .weights import StateDict, load_state_dict, read_header
+from .weights import StateDict
 
 log = logging.getLogger(__name__)
 SD_VAE = {"scaling_factor": 0.18215}
@@ -72,92 +72,17 @@ def open_base(path: Path, *, unet: bool = False) -> Base:
 
 
 def _open_folder(path: Path, with_unet: bool) -> Base:
-    encoders = {}
-    for folder in ("text_encoder", "text_encoder_2"):
-        if (path / folder).is_dir():
-            config, state = read_module(path / folder)
-            name = _encoder_name(folder, config)
-            encoders[name] = text.text_encoder(state, name, config, f"{folder} of {path.name}")
-    if not encoders or not (path / "vae").is_dir():
-        raise FiguraWeightsError(
-            path.name, "a folder without text_encoder/ and vae/", "a diffusers folder of the base model",
-            "Give the folder that holds model_index.json, or a single .safetensors checkpoint.",
-        )  # fmt: skip
-    config, state = read_module(path / "vae")
-    scheduler = path / "scheduler" / "scheduler_config.json"
-    settings = json.loads(scheduler.read_text()) if scheduler.is_file() else None
+    encoders = {
+        name: text.text_encoder(state, name, config, f"{name} of {path.name}")
+        for name, (config, state) in read_encoders(path).items()
+    }
+    config, state = read_module(vae_folder(path))
     network = open_unet(path / "unet") if with_unet else None
-    return Base(encoders, build_vae(state, config, f"vae of {path.name}"), settings, network)
-
-
-def _encoder_name(folder: str, config: Mapping[str, Any]) -> str:
-    if folder == "text_encoder_2" or "WithProjection" in "".join(config.get("architectures") or []):
-        return "clip_g"
-    return "clip_h" if config.get("hidden_act") == "gelu" else "clip_l"
-
-
-def read_module(folder: Path) -> tuple[dict[str, Any], StateDict]:
-    """``config.json`` and the weights that lie in one folder of a diffusers model."""
-    return read_config(folder / "config.json"), load_state_dict(folder)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A model's config.json, or {} where there is none; a damaged one raises FiguraWeightsError."""
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FiguraWeightsError(
-            path.name, f"a file that is not JSON ({error})", "a model's config.json"
-        ) from error
-    if not isinstance(config, dict):
-        raise FiguraWeightsError(path.name, type(config).__name__, "a JSON object")
-    return config
-
-
-@dataclass
-class Checkpoint:
-    """What a full single-file checkpoint holds, as plain tensors."""
-
-    encoders: dict[str, StateDict]
-    """Text encoders under transformers' names, by ComfyUI's names."""
-    vae: StateDict
-    """LDM names without prefix."""
-    unet: StateDict
-    """LDM names without prefix; empty unless asked for."""
-
-
-def encoders_in(names: Iterable[str]) -> set[str]:
-    """Which text encoders a single file has, told from its names alone."""
-    tables = [name for name in names if name.endswith("token_embedding.weight")]
-    return set(ldm_text.text_encoders({name: torch.empty(0) for name in tables}))
-
-
-def open_checkpoint(path: Path, *, unet: bool = False) -> Checkpoint:
-    """Read the parts of a full single-file checkpoint (LDM or sgm names); the UNet only if asked for."""
-    names = read_header(path)
-    has_vae = any(name.startswith(ldm_vae.VAE_PREFIX) for name in names)
-    if not encoders_in(names) or not has_vae:
-        raise FiguraWeightsError(
-            path.name, "no text encoder or no VAE in it", "a full checkpoint of the base model",
-            "This looks like a part of one, perhaps a UNet alone; the base is another file.",
-        )  # fmt: skip
-    text_state = load_state_dict(path, prefix="cond_stage_model.") | load_state_dict(
-        path, prefix="conditioner."
-    )
-    is_refiner = f"{ldm.UNET_PREFIX}label_emb.0.0.weight"
-    if is_refiner in names:
-        text_state[is_refiner] = torch.empty(0)
-    return Checkpoint(
-        ldm_text.text_encoders(text_state),
-        ldm.strip_prefix(load_state_dict(path, prefix=ldm_vae.VAE_PREFIX), ldm_vae.VAE_PREFIX),
-        ldm.strip_prefix(load_state_dict(path, prefix=ldm.UNET_PREFIX), ldm.UNET_PREFIX) if unet else {},
-    )
+    return Base(encoders, build_vae(state, config, f"vae of {path.name}"), read_schedule(path), network)
 
 
 def _open_file(path: Path, with_unet: bool) -> Base:
-    parts = open_checkpoint(path, unet=with_unet)
+    parts = open_file(path, unet=with_unet)
     if "clip_h" in parts.encoders:
         parts.encoders["clip_h"] = ldm_text.drop_last_layer(parts.encoders["clip_h"])
     encoders = {name: text.text_encoder(part, name, what=path.name) for name, part in parts.encoders.items()}

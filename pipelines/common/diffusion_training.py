@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from . import base_model, diffusion, text
 from .bad_samples import BadSamples
+from .captioned import draw_captions, whole_picture
 from .compact_text import CompactText, words_of
 from .dense_captions import all_texts, join, varied_texts
 from .diffusion_configs import DiffusionConfig
@@ -130,7 +131,8 @@ class DiffusionTask(Task):
         self.length = len(self.places)
         self.score = named(config.score)
         path = base_model.find(config.base_path, "base", "figura base new makes a tiny one.")
-        self.base = base_model.open_base(path, unet=True)
+        opened = base_model.open_base(path, unet=True)
+        self.base = opened.to("cpu", torch.float32, torch.float32)  # training wants whole numbers
         self.scaling = float(self.base.vae.config.scaling_factor)  # type: ignore[union-attr, arg-type]
         self.noise = NoiseSchedule(self.base.scheduler)
         self._build()
@@ -255,8 +257,7 @@ class DiffusionTask(Task):
         """SDXL's: the pooled text, and the sizes of a picture that was not cropped."""
         if words.pooled is None:
             return None
-        height, width = self.config.size
-        sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(count, -1).to(words.pooled)
+        sizes = whole_picture(self.config.size).expand(count, -1).to(words.pooled)
         return {"text_embeds": words.pooled, "time_ids": sizes}
 
     def _latents(self, part: Any, step: Step, rng: torch.Generator) -> Tensor:
@@ -280,32 +281,14 @@ class DiffusionTask(Task):
             said.append(Said() if (alone if config.drop_per == "sample" else alike) else one)
         return said
 
-    @torch.no_grad()
-    def draw(self, captions: Sequence[str], seeds: Sequence[int], batch: int = 16) -> Tensor:
+    def draw(self, captions: Sequence[str], seeds: Sequence[int]) -> Tensor:
         """Pictures [B, 3, H, W] in [-1, 1] by the averaged network, picture i from seed i alone."""
         network: Any = self.averages["denoiser"]
         encoders = self.base.encoders if network.text is None else {self.encoder_name: network.text}
-        device = next(network.parameters()).device
-        factor = 2 ** (len(self.base.vae.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
-        shape = (4, *(side // factor for side in self.config.size))
-        drawn = []
-        for first in range(0, len(captions), batch):
-            some = captions[first : first + batch]
-            empty, words = text.encode(encoders, [""]), text.encode(encoders, some)
-            added = self._added(words, 1)
-            sizes = {} if added is None else {"time_ids": added["time_ids"]}
-            predict = diffusion.guided(network.unet, words, empty, self.config.guidance, **sizes)
-            scheduler = diffusion.make_scheduler("dpm", self.base.scheduler)
-            latents = diffusion.sample(
-                predict,
-                scheduler,
-                shape,
-                seeds[first : first + batch],
-                self.config.preview_steps,
-                device=device,
-            )
-            drawn.append(diffusion.decode(self.frozen["vae"], latents))
-        return torch.cat(drawn)
+        return draw_captions(
+            network.unet, encoders, self.frozen["vae"], captions, seeds, size=self.config.size,
+            guidance=self.config.guidance, steps=self.config.preview_steps, schedule=self.base.scheduler,
+        )  # fmt: skip
 
     def samples(self, step: int) -> dict[str, Tensor]:
         """Pictures for held-out captions, always of the same seeds."""

@@ -15,7 +15,7 @@ from .text import PAD, tokenizer
 from .weights import StateDict, save_state_dict
 
 FOLDERS = {"clip_l": "text_encoder", "clip_h": "text_encoder", "clip_g": "text_encoder_2"}
-WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS, TEXT_WEIGHTS = "diffusion_pytorch_model.safetensors", "model.safetensors"
 
 
 def write_base(
@@ -31,8 +31,24 @@ def write_base(
     write_module(folder / "vae", vae, WEIGHTS)
     for name, encoder in encoders.items():
         place = FOLDERS[name]
-        write_module(folder / place, encoder, "model.safetensors")
+        write_module(folder / place, encoder, TEXT_WEIGHTS)
         tokenizer(PAD[name][0]).save_pretrained(folder / place.replace("text_encoder", "tokenizer"))
+    _write_index(folder, encoders, scheduler)
+
+
+def write_small(folder: Path, unet: Any, encoders: Mapping[str, nn.Module], half: bool = True) -> None:
+    """The same folder for this pack's loaders alone: few words, no tokenizer, and the autoencoder is the one
+    in ``vae/`` beside the folder, which several bases share."""
+    write_module(folder / "unet", unet, WEIGHTS, half)
+    for name, encoder in encoders.items():
+        place = folder / FOLDERS[name]
+        state = compact(ldm_text.text_names(dict(encoder.state_dict())))
+        save_state_dict(place / TEXT_WEIGHTS, halved(state) if half else state)
+        _write_config(place, encoder)
+    _write_index(folder, encoders, None)
+
+
+def _write_index(folder: Path, encoders: Mapping[str, nn.Module], scheduler: dict[str, Any] | None) -> None:
     settings = {"_class_name": "DDIMScheduler"} | (scheduler or STABLE_DIFFUSION)
     write_json(folder / "scheduler" / "scheduler_config.json", settings)
     write_json(folder / "model_index.json", _index(encoders, settings["_class_name"]))
@@ -55,9 +71,13 @@ def _index(encoders: Mapping[str, nn.Module], scheduler: str) -> dict[str, Any]:
 
 def write_module(folder: Path, module: Any, name: str, half: bool = False) -> None:
     """``config.json`` and the weights of one diffusers or transformers module."""
+    save_state_dict(folder / name, halved(dict(module.state_dict())) if half else dict(module.state_dict()))
+    _write_config(folder, module)
+
+
+def _write_config(folder: Path, module: Any) -> None:
     config = module.config
     text = config.to_json_string() if hasattr(config, "to_json_string") else module.to_json_string()
-    save_state_dict(folder / name, halved(dict(module.state_dict())) if half else dict(module.state_dict()))
     write_json(folder / "config.json", json.loads(text))
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..common import ldm
-from ..common.base_model import ldm_unet_config, read_config
+from ..common.base_model import ldm_unet_config
+from ..common.base_parts import read_config
 from ..common.errors import FiguraWeightsError
 from ..common.weights import Header, StateDict, load_state_dict, read_header
 

@@ -81,6 +81,9 @@ class HolaConfig:
     stride: int = 16
     """Pixels per query position of the layers used: 16 is half the latents' grid, 8 (tiny models) all of
     it."""
+    whole_figure: bool = True
+    """Whether the texts of the whole person (shot, subject, body shape) take part, as released. Their mask
+    covers every part's pixels, where their many words outweigh the part's own."""
     form: Literal["code", "paper"] = "code"
     """Mean over all columns as the released code, or over groups as the paper writes it."""
 

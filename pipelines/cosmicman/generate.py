@@ -4,7 +4,6 @@ The second pass denoises the first one's latents again with SDXL's refiner or ba
 """
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from torch import Tensor
 
 from ..common import diffusion, text
 from ..common.errors import FiguraInputError
-from ..common.files import atomic_path
 from ..common.images import to_image
+from ..common.picture_files import file_name, write_picture
 from ..common.processes import share
 from ..common.progress import Progress, silent
 from ..common.seeds import batch_seeds
@@ -51,14 +50,6 @@ def check(config: GenerateConfig) -> None:
 def full_prompt(prompt: str, a_prompt: str, released_commas: bool = False) -> str:
     """The prompt with the added one after a comma; the released script adds the comma to nothing, too."""
     return f"{prompt}, {a_prompt}" if a_prompt or released_commas else prompt
-
-
-def file_name(index: int, prompt: str) -> str:
-    """``0007_a-fit-woman….png``: number and 128 letters of the prompt, safe in any file system."""
-    safe = re.sub(r'[\s/\\:*?"<>|\x00-\x1f]+', "-", prompt[:128]).strip("-. ")
-    while len(safe.encode()) > 240:
-        safe = safe[:-1]
-    return f"{index:04d}_{safe}.png"
 
 
 @torch.no_grad()
@@ -133,7 +124,7 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
         whole = full_prompt(prompt, config.a_prompt, config.released_commas)
         image = draw(model, whole, config.n_prompt, [seed], (config.H, config.W), progress)
         path = config.outdir / file_name(index, prompt)
-        _write(path, image[0], _settings(config, whole, seed))
+        write_picture(path, image[0], _settings(config, whole, seed))
         yield path
 
 
@@ -144,14 +135,3 @@ def _settings(config: GenerateConfig, prompt: str, seed: int) -> str:
         f"CFG scale: {config.scale}, Seed: {seed}, Size: {config.W}x{config.H}, "
         f"Model: {Path(config.unet_path).name}{second}"
     )
-
-
-def _write(path: Path, image: Tensor, settings: str) -> None:
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_itxt("parameters", settings)
-    picture = Image.fromarray((image * 255).round().to(torch.uint8).numpy())
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=info)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from ..common.progress import Progress, silent
 from . import hola
 from .captions import Span, group_spans
 from .configs import TrainConfig
+
+WHOLE_FIGURE = (0, 1, 2)  # the shot, the subject, the body shape: C_body in the paper's section 3.2
 
 
 class HolaTask(DiffusionTask):
@@ -51,7 +54,7 @@ class HolaTask(DiffusionTask):
         self, noisy: Tensor, times: Tensor, said: Sequence[Said], part: Any
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The network's answer; HOLA of what its attention did meanwhile."""
-        spans = [spans_of(one, self.encoder) for one in said] if self.needs_parts else []
+        spans = [self._spans(one) for one in said] if self.needs_parts else []
         if not any(map(any, spans)):
             return super().forward(noisy, times, said, part)
         masks = [self._masks(*row) for row in zip(part["place"].tolist(), part["parts"], said, strict=True)]
@@ -59,6 +62,13 @@ class HolaTask(DiffusionTask):
         with hola.watching(self.modules["denoiser"], watch):
             prediction = self.answer(noisy, times, said)
         return prediction, {"hola": watch.loss()}
+
+    def _spans(self, said: Said) -> list[Span | None]:
+        """The spans that take part; without the whole person's where the configuration leaves those out."""
+        spans = spans_of(said, self.encoder)
+        if self.hola.whole_figure:
+            return spans
+        return [None if group in WHOLE_FIGURE else span for group, span in zip_longest(said.groups, spans)]
 
     def _masks(self, place: int, parts: Tensor, said: Said) -> Tensor:
         """Masks [21, H, W] in the order of the caption's texts; nothing where a group was dropped."""

@@ -1,4 +1,4 @@
-"""``figura demo``: every system run on tiny models, with no download."""
+"""``figura demo``: every system run on tiny models, some of them trained, with no download."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ class DemoConfig:
 
 
 def demo(config: Annotated[DemoConfig, arg(name="")]) -> None:
-    """Run every system on tiny models with random weights and draw a contact sheet. Needs no download."""
+    """Run every system on tiny models, trained on mannequins or random, and draw a contact sheet. Needs no
+    download."""
     from .runner import run
 
     run(config)

@@ -4,10 +4,10 @@ Only UNet, autoencoder and text encoder are read; the pose estimator (``mmpose_m
 buffers and averages that lie beside them are passed over. What a file is, is told from its header alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..common import base_model, ldm, ldm_text, ldm_vae
+from ..common import base_parts, ldm, ldm_text
 from ..common.errors import FiguraWeightsError
 from ..common.identify import require
 from ..common.ldm import UNET_PREFIX, StateDict, UNetConfig
@@ -67,25 +67,26 @@ def _parts(name: str, state: StateDict, head_width: int) -> Checkpoint:
 
 def read_folder(path: Path) -> Checkpoint:
     """Read a diffusers folder: ``unet/``, ``vae/`` and ``text_encoder/`` with their config.json."""
-    config, state = base_model.read_module(path / "unet")
-    network_config = ldm.unet_config_from_diffusers(config)
-    if network_config["in_channels"] != unet.CHANNELS:
-        came = f"a model whose UNet takes {network_config['in_channels']} channels"
-        raise FiguraWeightsError(path.name, came, WANTED)
-    vae = base_model.read_module(path / "vae")[1]
-    text = ldm_text.text_names(base_model.read_module(path / "text_encoder")[1])
-    return Checkpoint(
-        path.name,
-        ldm.unet_to_ldm(state, network_config) if ldm.is_diffusers_unet(state) else state,
-        network_config,
-        ldm_vae.vae_to_ldm(vae) if ldm_vae.is_diffusers_vae(vae) else vae,
-        ldm_text.repeat_last_layer(text),
-    )
+    channels = base_parts.read_config(path / "unet" / "config.json").get("in_channels")
+    if channels != unet.CHANNELS:
+        raise FiguraWeightsError(path.name, f"a model whose UNet takes {channels} channels", WANTED)
+    return _of_folder(path)
+
+
+def _of_folder(path: Path) -> Checkpoint:
+    parts = base_parts.open_folder(path, unet=True)
+    if set(parts.encoders) != {"clip_h"} or parts.unet_config is None:
+        raise FiguraWeightsError(path.name, f"text encoders {sorted(parts.encoders)}", WANTED)
+    return Checkpoint(path.name, parts.unet, parts.unet_config, parts.vae, parts.encoders["clip_h"])
 
 
 def widened(path: str | Path, head_width: int = unet.HEAD_WIDTH) -> Checkpoint:
-    """A plain Stable Diffusion 2.1-base file with four zero channels put behind its first four."""
+    """A plain Stable Diffusion 2.1-base file or folder with four zero channels put behind its first four."""
     path = Path(path)
+    if path.is_dir():
+        parts = _of_folder(path)
+        wide = parts.unet_config | {"in_channels": unet.CHANNELS}
+        return replace(parts, unet=unet.widen(parts.unet), unet_config=wide)
     require_sd21(path)
     return _parts(path.name, unet.widen(load_parts(path), UNET_PREFIX), head_width)
 

@@ -15,7 +15,7 @@ from comfyui_figura.nodes.cosmicman import bridge
 from comfyui_figura.nodes.cosmicman.loaders import FiguraCosmicManCheckpointLoader, FiguraCosmicManLoader
 from comfyui_figura.nodes.cosmicman.prompts import FiguraCosmicManPrompt
 from comfyui_figura.nodes.cosmicman.sampler import FiguraCosmicManSampler
-from comfyui_figura.pipelines.common import base_model, diffusion
+from comfyui_figura.pipelines.common import base_model, base_parts, diffusion
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from comfyui_figura.pipelines.common.text import PromptEmbeds
 from comfyui_figura.pipelines.common.weights import load_state_dict, save_state_dict
@@ -25,6 +25,7 @@ from comfyui_figura.pipelines.demo import cosmicman as demo
 import nodes as stock
 
 KINDS = ("diffusion_models", "checkpoints", "loras", "controlnet")
+MANNEQUINS = "demo/mannequins-sd15"
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +77,8 @@ def close(got, want):
 
 
 def test_hub_folders_are_offered_by_their_own_name(models):
-    assert bridge.unet_names() == ["CosmicMan-SD", "CosmicMan-SDXL"]
-    assert bridge.base_names() == [demo.SDXL_BASE, demo.SD_BASE]
+    assert bridge.unet_names() == ["CosmicMan-SD", "CosmicMan-SDXL", MANNEQUINS]
+    assert bridge.base_names() == [demo.SDXL_BASE, demo.SD_BASE, MANNEQUINS]
 
 
 @pytest.mark.parametrize("name, family", [("CosmicMan-SDXL", "SDXL"), ("CosmicMan-SD", "SD15")])
@@ -187,7 +188,7 @@ def test_saved_as_an_ordinary_checkpoint(models, name, base, tmp_path, monkeypat
         saver.output_dir = str(tmp_path)
     saver.save(*parts[:3], "whole")
     (file,) = tmp_path.glob("*.safetensors")
-    whole = base_model.open_checkpoint(file, unet=True)
+    whole = base_parts.open_file(file, unet=True)
     assert set(whole.encoders) == ({"clip_l", "clip_g"} if "XL" in name else {"clip_l"})
     saved = load_state_dict(file)
     unet = parts[0].model.diffusion_model.state_dict()

@@ -7,8 +7,9 @@ import comfy.sd
 import comfy.supported_models
 import pytest
 import torch
+from comfyui_figura.nodes.host import IN_FOLDERS as FOLDER
 from comfyui_figura.nodes.humansd import bridge
-from comfyui_figura.nodes.humansd.loaders import FOLDER, FiguraHumanSDFromSD21, FiguraHumanSDLoader
+from comfyui_figura.nodes.humansd.loaders import FiguraHumanSDFromSD21, FiguraHumanSDLoader
 from comfyui_figura.pipelines.common import ldm, ldm_text, ldm_vae, weights
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from comfyui_figura.pipelines.demo import humansd as demo
@@ -152,6 +153,12 @@ def test_plain_sd21_widened(models_dir):
     plain = weights.load_state_dict(models_dir / "checkpoints" / demo.PLAIN)[ldm.UNET_PREFIX + FIRST]
     assert torch.equal(first[:, :4].half(), plain)
     assert not first[:, 4:].any()
+
+
+def test_a_folder_of_plain_sd21_is_widened_too(models_dir):
+    model = FiguraHumanSDFromSD21.execute("demo/mannequins-sd21").result[0]
+    first = unet_of(model)[FIRST]
+    assert first.shape[1] == 8 and first[:, :4].any() and not first[:, 4:].any()
 
 
 def test_humansd_is_not_widened_again(models_dir):

@@ -16,7 +16,8 @@ from comfyui_figura.pipelines.base.vae_task import (
     psnr,
     reconstruction_loss,
 )
-from comfyui_figura.pipelines.common.base_model import build_vae, read_module
+from comfyui_figura.pipelines.common.base_model import build_vae
+from comfyui_figura.pipelines.common.base_parts import read_module
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.common.schedules import cosine_with_warmup
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_figura.pipelines.common import base_model, ldm
+from comfyui_figura.pipelines.common import base_model, ldm, picture_files
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from comfyui_figura.pipelines.common.weights import load_state_dict, save_state_dict
 from comfyui_figura.pipelines.cosmicman import checkpoint, generate
@@ -154,7 +154,7 @@ def test_commas():
     "prompt", ["../../etc", 'a\\b:"c"', "x" * 500, "日本語" * 200, "\0nul", "..", "", "con."]
 )
 def test_file_names_are_safe(prompt):
-    name = generate.file_name(3, prompt)
+    name = picture_files.file_name(3, prompt)
     assert name.startswith("0003_") and len(name.encode()) < 255
     assert not set(name) & set('/\\:*?"<>|\0') and Path(name).name == name
 

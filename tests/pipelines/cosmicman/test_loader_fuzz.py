@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from comfyui_figura.pipelines.common import base_model, ldm, text
+from comfyui_figura.pipelines.common import base_parts, ldm, text
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.cosmicman import checkpoint
 from comfyui_figura.pipelines.demo import cosmicman as demo
@@ -74,7 +74,7 @@ def test_base_checkpoints(files, data):
     path = folder / "base.safetensors"
     path.write_bytes(damage(data, good.read_bytes()))
     try:
-        parts = base_model.open_checkpoint(path)
+        parts = base_parts.open_file(path)
         base_model.build_vae(parts.vae, {}, "fuzz")
         for name, state in parts.encoders.items():
             text.text_encoder(state, name)

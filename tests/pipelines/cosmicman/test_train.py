@@ -51,7 +51,8 @@ def config(people, base, out, weight=1.0, stride=8, **more):
         out, steps=20, batch=4, checkpoint_every=10, log_every=5, sample_every=0, cpu=True
     )
     defaults = {"lr": 1e-3, "train_text": True, "cache_latents": True, "drop_per": "sample", "held_out": 4}
-    return TrainConfig(trainer, base, [people], SIZE, hola=HolaConfig(weight, stride), **(defaults | more))
+    defaults["hola"] = HolaConfig(weight, stride)
+    return TrainConfig(trainer, base, [people], SIZE, **(defaults | more))
 
 
 def test_every_group_of_a_sentence_has_its_place(people, base, tmp_path):
@@ -63,6 +64,18 @@ def test_every_group_of_a_sentence_has_its_place(people, base, tmp_path):
         for text, span in zip(all_texts(record.shot, record.attributes), spans, strict=True):
             shot = text == "a full-body shot"  # not in the sentence
             assert (span is None) == (not text or shot), (said.caption, text)
+
+
+def test_the_whole_persons_texts_can_be_left_out(people, base, tmp_path):
+    parts_only = HolaTask(config(people, base, tmp_path, hola=HolaConfig(1.0, 8, whole_figure=False)))
+    released = HolaTask(config(people, base, tmp_path))
+    for place in released.places[:4]:
+        said = say(released.record(place), random.Random(place), sentences=0.0, drop=0.1)
+        for group, own, other in zip(
+            said.groups, released._spans(said), parts_only._spans(said), strict=True
+        ):
+            assert other == (None if group in (0, 1, 2) else own)
+    assert parts_only._spans(Said()) == released._spans(Said())
 
 
 def test_masks_follow_the_shuffled_texts_and_vanish_with_dropped_groups(people, base, tmp_path):

@@ -1,0 +1,5 @@
+"""The nodes of base."""
+
+from .loaders import FiguraBaseLoader
+
+NODES: list = [FiguraBaseLoader]
