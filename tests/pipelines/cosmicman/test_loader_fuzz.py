@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from comfyui_figura.pipelines.common import base_parts, ldm, text
+from comfyui_figura.pipelines.common import base_model, base_parts, ldm, text
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.cosmicman import checkpoint
 from comfyui_figura.pipelines.demo import cosmicman as demo
