@@ -17,6 +17,7 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("regression.py")
 KILLS = int(os.environ.get("FIGURA_KILLS") or 2)
+LONGEST = 300 + 60 * KILLS  # seconds for one run on a busy machine; longer ones have more updates
 CASES = [(1, True), (2, True), (2, False)][: 3 if "FIGURA_KILLS" in os.environ else 2]
 RUN = dict(
     steps=20 * (KILLS + 1),  # room for every blow
@@ -56,7 +57,11 @@ def free_port() -> int:
 
 
 def finish(run: list[subprocess.Popen]) -> None:
-    errors = "".join(process.communicate(timeout=300)[1] for process in run)
+    try:
+        errors = "".join(process.communicate(timeout=LONGEST)[1] for process in run)
+    finally:
+        for process in run:  # none outlives the test
+            process.kill()
     assert all(process.returncode == 0 for process in run), errors
 
 
