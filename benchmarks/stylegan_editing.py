@@ -9,12 +9,12 @@ import os
 import torch
 
 from pipelines.stylegan_human.configs import V3Config, stylegan2_human
-from pipelines.stylegan_human.edit import Edit, edited_ws, sefa_vector, spread, style_layers, sweep
-from pipelines.stylegan_human.explore import mixing_matrix
+from pipelines.stylegan_human.directions.style_space import styles_of
 from pipelines.stylegan_human.generate import sample_ws, synthesize
-from pipelines.stylegan_human.latents import mix_styles
+from pipelines.stylegan_human.latents.edit import Edit, edited_ws, sefa_vector, spread, style_layers, sweep
+from pipelines.stylegan_human.latents.latents import mix_styles
+from pipelines.stylegan_human.latents.mixing import mixing_matrix
 from pipelines.stylegan_human.networks.generator import Generator, build
-from pipelines.stylegan_human.style_space import styles_of
 
 from .measure import Record, compare
 

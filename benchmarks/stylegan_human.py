@@ -84,7 +84,7 @@ def _other_side(generator: Generator, seeds: list[int]) -> tuple[Callable[[], to
 
 
 def _run_reference(reference, z_dim: int, seeds: list[int]) -> torch.Tensor:
-    from pipelines.stylegan_human.latents import seeds_to_z
+    from pipelines.stylegan_human.latents.latents import seeds_to_z
 
     ws = reference.mapping(seeds_to_z(seeds, z_dim).float(), torch.zeros(len(seeds), 0))
     return reference.synthesis(ws, noise_mode="const", force_fp32=True)

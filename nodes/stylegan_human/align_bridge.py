@@ -8,8 +8,8 @@ from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.images import check_image
 from ...pipelines.common.masks import check_mask
 from ...pipelines.pose.openpose import from_frames
-from ...pipelines.stylegan_human.align import AlignConfig, Alignment, align, check_config
-from ...pipelines.stylegan_human.paste import PasteConfig, aligned_mask, paste_all
+from ...pipelines.stylegan_human.alignment.align import AlignConfig, Alignment, align, check_config
+from ...pipelines.stylegan_human.alignment.paste import PasteConfig, aligned_mask, paste_all
 from .. import host
 
 

@@ -12,8 +12,10 @@ from torch import Tensor
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.images import to_image
 from ...pipelines.common.seeds import batch_seeds
-from ...pipelines.stylegan_human.directions import load_direction, save_direction
-from ...pipelines.stylegan_human.edit import (
+from ...pipelines.stylegan_human.directions.direction_file import load_direction, save_direction
+from ...pipelines.stylegan_human.generate import sample_ws, synthesize
+from ...pipelines.stylegan_human.grid import MAX_SIDE, sheet
+from ...pipelines.stylegan_human.latents.edit import (
     SEFA_ROWS,
     Edit,
     check_strength,
@@ -23,11 +25,8 @@ from ...pipelines.stylegan_human.edit import (
     spread,
     sweep,
 )
-from ...pipelines.stylegan_human.explore import mixing_matrix
-from ...pipelines.stylegan_human.generate import sample_ws, synthesize
-from ...pipelines.stylegan_human.grid import MAX_SIDE, sheet
-from ...pipelines.stylegan_human.latent_file import Latents, load_latents, save_latents
-from ...pipelines.stylegan_human.latents import (
+from ...pipelines.stylegan_human.latents.latent_file import Latents, load_latents, save_latents
+from ...pipelines.stylegan_human.latents.latents import (
     blend,
     check_same_model,
     check_ws,
@@ -36,9 +35,10 @@ from ...pipelines.stylegan_human.latents import (
     parse_seeds,
     truncate_rows,
 )
+from ...pipelines.stylegan_human.latents.mixing import mixing_matrix
+from ...pipelines.stylegan_human.latents.walks import corner_grid, path_of_ws, random_walk
 from ...pipelines.stylegan_human.loading import load_generator
 from ...pipelines.stylegan_human.networks.mapping import truncate
-from ...pipelines.stylegan_human.walks import corner_grid, path_of_ws, random_walk
 from .. import host
 from ..compat import one_of
 from .folders import DEMO, FOLDER, direction_path, latent_path, save_path

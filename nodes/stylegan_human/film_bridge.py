@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.images import to_image
-from ...pipelines.stylegan_human.edit import check_edit
-from ...pipelines.stylegan_human.explore import mixing_frames
 from ...pipelines.stylegan_human.generate import MAX_BYTES, frames, synthesize
-from ...pipelines.stylegan_human.latent_file import Latents
-from ...pipelines.stylegan_human.latents import check_ws, parse_rows, parse_seeds
+from ...pipelines.stylegan_human.latents.edit import check_edit
+from ...pipelines.stylegan_human.latents.latent_file import Latents
+from ...pipelines.stylegan_human.latents.latents import check_ws, parse_rows, parse_seeds
+from ...pipelines.stylegan_human.latents.mixing import mixing_frames
+from ...pipelines.stylegan_human.latents.walks import path_of_seeds
 from ...pipelines.stylegan_human.video import check_fps, mp4_bytes
-from ...pipelines.stylegan_human.walks import path_of_seeds
 from .. import host
 
 

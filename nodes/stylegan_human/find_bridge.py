@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ...pipelines.common.errors import FiguraInputError
 from ...pipelines.common.seeds import batch_seeds
-from ...pipelines.stylegan_human.attribute import (
+from ...pipelines.stylegan_human.directions.attribute import (
     area,
     labels_of_seeds,
     mean_rows,
@@ -14,12 +14,12 @@ from ...pipelines.stylegan_human.attribute import (
     score_people,
     with_attribute,
 )
-from ...pipelines.stylegan_human.clip_score import TextContrast, load_clip
-from ...pipelines.stylegan_human.edit import EVERY_ROW, Edit
-from ...pipelines.stylegan_human.fit import fit_direction
-from ...pipelines.stylegan_human.latent_file import Latents
-from ...pipelines.stylegan_human.latents import check_same_model, check_ws, parse_rows
-from ...pipelines.stylegan_human.style_space import strongest_channels, styles_of
+from ...pipelines.stylegan_human.directions.clip_score import TextContrast, load_clip
+from ...pipelines.stylegan_human.directions.fit import fit_direction
+from ...pipelines.stylegan_human.directions.style_space import strongest_channels, styles_of
+from ...pipelines.stylegan_human.latents.edit import EVERY_ROW, Edit
+from ...pipelines.stylegan_human.latents.latent_file import Latents
+from ...pipelines.stylegan_human.latents.latents import check_same_model, check_ws, parse_rows
 from .. import host
 from .bridge import check, check_edit_value, sample
 from .folders import CLIP

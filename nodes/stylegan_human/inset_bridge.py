@@ -11,12 +11,12 @@ from ...pipelines.common.images import to_image
 from ...pipelines.common.perceptual import Perceptual, PixelsAndGradients
 from ...pipelines.pose.estimators.estimate import DetectConfig
 from ...pipelines.pose.openpose import from_frames
-from ...pipelines.stylegan_human import compose
-from ...pipelines.stylegan_human.face_box import box_of_pose, found_box
-from ...pipelines.stylegan_human.inset import InsetConfig, check_config
-from ...pipelines.stylegan_human.inset_losses import Box
+from ...pipelines.stylegan_human.inset import compose
+from ...pipelines.stylegan_human.inset.face_box import box_of_pose, found_box
+from ...pipelines.stylegan_human.inset.inset import InsetConfig, check_config
+from ...pipelines.stylegan_human.inset.losses import Box
 from ...pipelines.stylegan_human.inversion.copies import frozen
-from ...pipelines.stylegan_human.latent_file import Latents
+from ...pipelines.stylegan_human.latents.latent_file import Latents
 from .. import host
 from ..pose import bridge as pose_bridge
 from .bridge import check

@@ -18,8 +18,8 @@ from ...pipelines.stylegan_human.inversion.encoder import Encoder
 from ...pipelines.stylegan_human.inversion.encoder_file import load_encoder
 from ...pipelines.stylegan_human.inversion.settings import LocalitySettings, ProjectSettings, TuneSettings
 from ...pipelines.stylegan_human.inversion.target import target_pixels
-from ...pipelines.stylegan_human.latent_file import Latents
-from ...pipelines.stylegan_human.latents import check_ws
+from ...pipelines.stylegan_human.latents.latent_file import Latents
+from ...pipelines.stylegan_human.latents.latents import check_ws
 from ...pipelines.stylegan_human.loading import save_generator
 from ...pipelines.stylegan_human.networks.generator import Generator
 from .. import host

@@ -9,9 +9,9 @@ from ..common.images import to_image, write_png
 from ..common.opcodes import write_tensor
 from ..common.progress import Progress
 from ..stylegan_human.configs import Config, V2Config, tiny
-from ..stylegan_human.edit import sefa_vector
 from ..stylegan_human.generate import sample_ws, synthesize
 from ..stylegan_human.grid import sheet
+from ..stylegan_human.latents.edit import sefa_vector
 from ..stylegan_human.loading import load_generator
 from ..stylegan_human.networks.generator import Generator, build
 from . import DemoResult

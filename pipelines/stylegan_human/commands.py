@@ -1,5 +1,5 @@
 """The verbs of this system on the command line: ``figura stylegan generate | info | convert`` here, the
-others in files of their own.
+others in ``cli/``.
 """
 
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .align_commands import align, bg_white, paste
-from .explore_commands import edit, latent, mix
-from .film_commands import interpolate, mix_video, walk
-from .find_commands import find
-from .inset_commands import inset
-from .invert_commands import invert
-from .train_commands import measure, train
+from .cli.align import align, bg_white, paste
+from .cli.explore import edit, latent, mix
+from .cli.films import interpolate, mix_video, walk
+from .cli.find import find
+from .cli.inset import inset
+from .cli.invert import invert
+from .cli.train import measure, train
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
     from ..common.processes import find_device, share
     from ..common.progress import console
     from .generate import sample_ws, synthesize
-    from .latents import parse_seeds
+    from .latents.latents import parse_seeds
     from .loading import load_generator
 
     seeds = [seed for _, seed in share(parse_seeds(config.seeds))]

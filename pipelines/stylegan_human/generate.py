@@ -11,8 +11,8 @@ from torch import Tensor
 from ..common.errors import FiguraInputError
 from ..common.images import to_uint8
 from ..common.progress import Progress, part, silent
-from .edit import Stack, check_edit, check_strength, edited_styles
-from .latents import check_ws, seeds_to_z
+from .latents.edit import Stack, check_edit, check_strength, edited_styles
+from .latents.latents import check_ws, seeds_to_z
 from .networks.generator import Generator, device_of
 from .networks.noise import NOISE_MODES, noise_source
 from .networks.synthesis import Context

@@ -16,7 +16,7 @@ from comfyui_figura.pipelines.common.images import to_uint8
 from comfyui_figura.pipelines.stylegan_human import checkpoint
 from comfyui_figura.pipelines.stylegan_human.configs import V1Config, V2Config, V3Config
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.latents import lerp, mix_styles, seeds_to_z
+from comfyui_figura.pipelines.stylegan_human.latents.latents import lerp, mix_styles, seeds_to_z
 from comfyui_figura.pipelines.stylegan_human.loading import GeneratorFile, assemble, load_generator
 from comfyui_figura.pipelines.stylegan_human.networks.discriminator import (
     Discriminator,

@@ -14,7 +14,7 @@ import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.pose.pose import Pose
-from comfyui_figura.pipelines.stylegan_human import align
+from comfyui_figura.pipelines.stylegan_human.alignment import align
 from safetensors.numpy import load_file
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human_training"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from comfyui_figura.pipelines.stylegan_human import checkpoint
-from comfyui_figura.pipelines.stylegan_human.edit import (
+from comfyui_figura.pipelines.stylegan_human.generate import sample_ws
+from comfyui_figura.pipelines.stylegan_human.latents.edit import (
     direction_in_styles,
     direction_in_w,
     edited_styles,
@@ -17,7 +18,6 @@ from comfyui_figura.pipelines.stylegan_human.edit import (
     style_layers,
     sweep,
 )
-from comfyui_figura.pipelines.stylegan_human.generate import sample_ws
 from comfyui_figura.pipelines.stylegan_human.loading import GeneratorFile, assemble
 from comfyui_figura.pipelines.stylegan_human.networks.mapping import truncate
 from comfyui_figura.pipelines.stylegan_human.networks.noise import noise_source

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from comfyui_figura.pipelines.stylegan_human import inset_losses as losses
-from comfyui_figura.pipelines.stylegan_human.inset import Inset, InsetConfig, ramped
+from comfyui_figura.pipelines.stylegan_human.inset import losses
+from comfyui_figura.pipelines.stylegan_human.inset.inset import Inset, InsetConfig, ramped
 from safetensors.torch import load_file
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human_training"

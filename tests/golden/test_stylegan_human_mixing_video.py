@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_figura.pipelines.stylegan_human.latents import seeds_to_z
-from comfyui_figura.pipelines.stylegan_human.walks import frame_count, smooth_z
+from comfyui_figura.pipelines.stylegan_human.latents.latents import seeds_to_z
+from comfyui_figura.pipelines.stylegan_human.latents.walks import frame_count, smooth_z
 from safetensors.torch import load_file
 
 DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human_training"

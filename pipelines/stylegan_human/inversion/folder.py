@@ -17,7 +17,7 @@ from ...common.files import atomic_path
 from ...common.images import read_image, write_png
 from ...common.perceptual import Perceptual
 from ...common.progress import Progress
-from ..latent_file import Latents, save_latents
+from ..latents.latent_file import Latents, save_latents
 from ..loading import save_generator
 from ..networks.generator import Generator
 from .encoder import Encoder

@@ -10,7 +10,7 @@ from ...common.images import to_image
 from ...common.perceptual import Perceptual, PixelsAndGradients
 from ...common.progress import Progress, part, silent
 from ..grid import sheet
-from ..latents import check_ws
+from ..latents.latents import check_ws
 from ..networks.generator import Generator, device_of
 from .encoder import Encoder, encode
 from .encoder_file import check_encoder

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...common.errors import FiguraInputError
 from ...common.perceptual import Perceptual, distance
 from ...common.seeds import numpy_seed
-from ..latents import check_ws, seeds_to_z
+from ..latents.latents import check_ws, seeds_to_z
 from ..networks.generator import Generator, device_of
 from ..networks.noise import noise_source
 from ..networks.synthesis import Context, Synthesis

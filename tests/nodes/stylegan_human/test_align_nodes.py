@@ -23,12 +23,13 @@ from comfyui_figura.pipelines.common.perceptual import PixelsAndGradients  # noq
 from comfyui_figura.pipelines.demo.stylegan_human import random_generator  # noqa: E402
 from comfyui_figura.pipelines.pose.openpose import to_frames  # noqa: E402
 from comfyui_figura.pipelines.pose.pose import Pose  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human import align as rules  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human import compose, paste  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.alignment import align as rules  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.alignment import paste  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.configs import V2Config, tiny  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.inset import InsetConfig  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.latent_file import Latents  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.inset import compose  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.inset.inset import InsetConfig  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents  # noqa: E402
 
 SIZE, NAN = (240, 160), float("nan")
 FACE = V2Config(32, square=True, z_dim=32, w_dim=32, channel_base=512, channel_max=24)
@@ -280,7 +281,7 @@ def test_interrupt_stops_within_a_step_and_leaves_the_networks(networks, monkeyp
 
 
 def test_edits_travel_on(networks):
-    from comfyui_figura.pipelines.stylegan_human.edit import direction_in_w
+    from comfyui_figura.pipelines.stylegan_human.latents.edit import direction_in_w
 
     edits = ((direction_in_w(torch.ones(32), [2]), 1.0),)
     given = Latents(latent(networks["body"]).ws, edits=edits)

@@ -23,9 +23,9 @@ from comfyui_figura.nodes.stylegan_human.latents import FiguraStyleGANBlend  # n
 from comfyui_figura.pipelines.common.errors import FiguraInputError  # noqa: E402
 from comfyui_figura.pipelines.demo.stylegan_human import random_generator  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.configs import tiny  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.edit import Edit, direction_in_w, factorize  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.latent_file import Latents  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.edit import Edit, direction_in_w, factorize  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents  # noqa: E402
 
 NAN = float("nan")
 

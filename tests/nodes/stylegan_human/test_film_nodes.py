@@ -26,7 +26,7 @@ from comfyui_figura.pipelines.common.errors import FiguraInputError  # noqa: E40
 from comfyui_figura.pipelines.demo.stylegan_human import random_generator  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.configs import tiny  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.latent_file import Latents  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents  # noqa: E402
 
 NAN = float("nan")
 

@@ -33,9 +33,9 @@ from comfyui_figura.pipelines.common.errors import FiguraInputError  # noqa: E40
 from comfyui_figura.pipelines.demo.network_pickle import write_network  # noqa: E402
 from comfyui_figura.pipelines.demo.stylegan_human import random_generator, write_clip  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.configs import tiny  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.edit import EVERY_ROW, Edit  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.latent_file import Latents  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.edit import EVERY_ROW, Edit  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator  # noqa: E402
 from PIL import Image  # noqa: E402
 

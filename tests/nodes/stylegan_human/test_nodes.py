@@ -24,7 +24,7 @@ from comfyui_figura.nodes.stylegan_human.latents import (  # noqa: E402
 from comfyui_figura.nodes.stylegan_human.loaders import FiguraStyleGANLoader  # noqa: E402
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError  # noqa: E402
 from comfyui_figura.pipelines.demo.stylegan_human import FILES, write_models  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.latent_file import Latents  # noqa: E402
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents  # noqa: E402
 
 V2 = "stylegan_human_v2_1024.pkl"
 

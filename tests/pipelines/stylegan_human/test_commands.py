@@ -12,7 +12,7 @@ from comfyui_figura.pipelines.demo.stylegan_human import random_generator
 from comfyui_figura.pipelines.stylegan_human.configs import tiny
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
 from comfyui_figura.pipelines.stylegan_human.grid import sheet
-from comfyui_figura.pipelines.stylegan_human.latent_file import load_latents
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import load_latents
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator
 from PIL import Image
 

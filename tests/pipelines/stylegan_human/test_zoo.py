@@ -10,24 +10,24 @@ import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.common.perceptual import PixelsAndGradients
 from comfyui_figura.pipelines.demo.stylegan_human import FACES, FILES, write_models
-from comfyui_figura.pipelines.stylegan_human.compose import inset
 from comfyui_figura.pipelines.stylegan_human.configs import V1Config, V2Config, stylegan2_human, stylegan3_r
-from comfyui_figura.pipelines.stylegan_human.edit import (
+from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
+from comfyui_figura.pipelines.stylegan_human.inset.compose import inset
+from comfyui_figura.pipelines.stylegan_human.inset.inset import InsetConfig
+from comfyui_figura.pipelines.stylegan_human.inversion.invert import find_latents, tune_generator
+from comfyui_figura.pipelines.stylegan_human.inversion.settings import ProjectSettings, TuneSettings
+from comfyui_figura.pipelines.stylegan_human.latents.edit import (
     check_edit,
     direction_in_styles,
     direction_in_w,
     sefa_vector,
     sweep,
 )
-from comfyui_figura.pipelines.stylegan_human.explore import mixing_matrix
-from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.inset import InsetConfig
-from comfyui_figura.pipelines.stylegan_human.inversion.invert import find_latents, tune_generator
-from comfyui_figura.pipelines.stylegan_human.inversion.settings import ProjectSettings, TuneSettings
-from comfyui_figura.pipelines.stylegan_human.latent_file import Latents
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents
+from comfyui_figura.pipelines.stylegan_human.latents.mixing import mixing_matrix
+from comfyui_figura.pipelines.stylegan_human.latents.walks import path_of_ws
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator, save_generator
 from comfyui_figura.pipelines.stylegan_human.networks.generator import build
-from comfyui_figura.pipelines.stylegan_human.walks import path_of_ws
 
 PAGE = Path(__file__).parents[3] / "docs" / "stylegan_models.md"
 RELEASED = {

@@ -26,7 +26,7 @@ from comfyui_figura.pipelines.stylegan_human.inversion.settings import (
 from comfyui_figura.pipelines.stylegan_human.inversion.state_file import StateFile
 from comfyui_figura.pipelines.stylegan_human.inversion.target import psnr, target_pixels
 from comfyui_figura.pipelines.stylegan_human.inversion.tune import Locality, Tuner
-from comfyui_figura.pipelines.stylegan_human.latent_file import load_latents
+from comfyui_figura.pipelines.stylegan_human.latents.latent_file import load_latents
 from comfyui_figura.pipelines.stylegan_human.loading import load_generator
 from safetensors.torch import load
 

@@ -15,7 +15,7 @@ from comfyui_figura.pipelines.stylegan_human.configs import (
     to_dict,
 )
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
-from comfyui_figura.pipelines.stylegan_human.latents import mix_styles
+from comfyui_figura.pipelines.stylegan_human.latents.latents import mix_styles
 from comfyui_figura.pipelines.stylegan_human.networks.generator import build
 from comfyui_figura.pipelines.stylegan_human.networks.noise import noise_source
 from comfyui_figura.pipelines.stylegan_human.networks.synthesis import Context, PrefixCache
