@@ -1,11 +1,13 @@
 """The verbs of the bases on the command line: ``figura base vae``, ``figura base text`` …"""
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
-from .configs import GenerateConfig, MeasureConfig, NewConfig, PackConfig, TextConfig, VaeConfig
+from .configs import GenerateConfig, MeasureConfig, NewConfig, PackConfig, ScoreConfig, TextConfig, VaeConfig
 
 
 def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
@@ -38,17 +40,27 @@ def text(config: Annotated[TextConfig, arg(name="")]) -> None:
 
 def measure(config: Annotated[MeasureConfig, arg(name="")]) -> None:
     """Measure an autoencoder on held-out pictures; exit code 1 where it does not pass the gate."""
-    import json
-
     from .gate import measured
 
     figures = measured(config)
-    text = json.dumps(figures, indent=1)
-    if config.out is not None:
-        config.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    _tell(figures, config.out)
     if not figures["passes"]:
         raise SystemExit(1)
+
+
+def score(config: Annotated[ScoreConfig, arg(name="")]) -> None:
+    """Draw held-out captions with a base, and read from the pictures what came of them."""
+    from ..common.progress import console
+    from .score import scored
+
+    _tell(scored(config, console("base score")), config.out)
+
+
+def _tell(figures: dict, out: Path | None) -> None:
+    text = json.dumps(figures, indent=1)
+    if out is not None:
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 def pack(config: Annotated[PackConfig, arg(name="")]) -> None:
@@ -68,5 +80,11 @@ def generate(config: Annotated[GenerateConfig, arg(name="")]) -> None:
 
 
 COMMANDS: dict = {
-    "vae": vae, "new": new, "text": text, "measure": measure, "pack": pack, "generate": generate
-}  # fmt: skip
+    "vae": vae,
+    "measure": measure,
+    "new": new,
+    "text": text,
+    "score": score,
+    "pack": pack,
+    "generate": generate,
+}

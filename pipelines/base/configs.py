@@ -164,6 +164,38 @@ class MeasureConfig:
 
 
 @dataclass(frozen=True)
+class ScoreConfig:
+    """How well a base's pictures show what captions ask for."""
+
+    base_path: Annotated[Path, arg(aliases=("--base",))]
+    """A diffusers folder or a single-file checkpoint."""
+    data: list[Path]
+    """Folders in CosmicMan's format; training must have kept their last pictures out."""
+    score: str = ".demo.scores:captions"
+    """module:function that reads pictures; a leading dot means this package."""
+    count: int = 256
+    """Last captions of each folder to draw."""
+    size: tuple[int, int] = (128, 64)
+    """Height and width of the pictures."""
+    scale: float = 3.0
+    """Guidance."""
+    steps: int = 15
+    """Denoising steps."""
+    seed: int = 0
+    """Caption i is drawn with seed + i."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps …"""
+    out: Path | None = None
+    """Write the figures there as JSON too."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        if not self.data:
+            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        check_numbers(self, positive=("count", "steps", "scale"))
+
+
+@dataclass(frozen=True)
 class PackConfig:
     """One small file of a trained base."""
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from comfyui_figura.pipelines.base.configs import GenerateConfig, PackConfig
+from comfyui_figura.pipelines.base.configs import GenerateConfig, PackConfig, ScoreConfig
 from comfyui_figura.pipelines.base.generate import run
 from comfyui_figura.pipelines.base.pack import write_packed
+from comfyui_figura.pipelines.base.score import scored
 from comfyui_figura.pipelines.common import base_model
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from comfyui_figura.pipelines.common.images import read_image
@@ -90,3 +91,26 @@ def test_halves_are_half_the_size(bases, tmp_path):
 def test_a_folder_needs_few_words(bases, tmp_path):
     with pytest.raises(FiguraInputError, match="--few-words"):
         write_packed(PackConfig(bases["sd15"], tmp_path / "packed"))
+
+
+def test_held_out_captions_are_drawn_and_read_against_their_own_and_others(people, bases, monkeypatch):
+    """A reader that knows the captions it is asked with: the controls must see each other's."""
+    asked = []
+
+    def reader(pictures, records):
+        asked.append([record.caption for record in records])
+        return {"red": float((pictures[..., 0] > pictures[..., 2]).mean())}
+
+    monkeypatch.setattr("comfyui_figura.pipelines.demo.scores.captions", reader)
+    config = ScoreConfig(bases["sd15"], [people], count=3, size=(64, 32), steps=1)
+    figures = scored(config)
+    own, other = asked
+    assert len(set(own)) == 3 and other == [*own[1:], own[0]]
+    assert figures["pictures"] == 3 and figures["asked"] == figures["chance"]
+    assert scored(config)["asked"] == figures["asked"]
+
+
+@pytest.mark.parametrize("change", [{"data": []}, {"count": 0}, {"count": 1}, {"score": ""}])
+def test_scores_that_cannot_be_had(people, bases, change):
+    with pytest.raises(FiguraInputError):
+        scored(replace(ScoreConfig(bases["sd15"], [people]), **change))
