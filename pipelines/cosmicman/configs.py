@@ -124,17 +124,22 @@ class TrainConfig(DiffusionConfig):
             raise FiguraInputError("hola.stride", str(self.hola.stride), "1 or more")
 
 
+Variant = Literal["without", "released", "parts"]
+
+
 @dataclass(frozen=True)
 class StudyConfig:
     """Does HOLA bind words to garments? The same runs with and without it, from each base, with each seed."""
 
     train: TrainConfig
-    """What all runs share; base path, seed and weight 0 are put in by the study. Its trainer.out holds the
-    runs; the same command again goes on where it was cut off."""
+    """What all runs share; base path, seed and the loss's variant are put in by the study. Its trainer.out
+    holds the runs; the same command again goes on where it was cut off."""
     bases: list[Path] = field(default_factory=list)
     """Bases to start from: one that does not bind yet, and one that does."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of data order and noise."""
+    variants: tuple[Variant, ...] = ("without", "released", "parts")
+    """Weight 0; the loss as released; the loss without the whole figure's texts."""
     ceiling: Path | None = None
     """What figura base measure --out wrote of the bases' autoencoder; the scores' ceiling is read from it."""
     results: Path = Path("docs/results")
@@ -143,8 +148,8 @@ class StudyConfig:
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
         self.train.check()
-        if not self.bases or not self.seeds:
-            raise FiguraInputError("study", "no base or no seed", "one or more of each")
+        if not self.bases or not self.seeds or not self.variants:
+            raise FiguraInputError("study", "no base, no seed or no variant", "one or more of each")
         if len({path.name for path in self.bases}) < len(self.bases):
             raise FiguraInputError("bases", "two folders of one name", "folders that are named differently")
         if not self.train.hola.weight > 0 or not self.train.score or not self.train.trainer.measure_every:

@@ -16,7 +16,7 @@ from ..common.files import atomic_path
 from ..common.progress import Progress, part, silent
 from ..common.training.logs import read_log
 from ..common.training.loop import train
-from .configs import StudyConfig, TrainConfig
+from .configs import HolaConfig, StudyConfig, TrainConfig
 from .train import HolaTask
 
 CHANCE = 0.125  # eight colours
@@ -28,25 +28,31 @@ class Run:
     """One run of the study."""
 
     base: str
-    weight: float
+    variant: str
     seed: int
     folder: Path
     config: TrainConfig
 
 
 def planned(config: StudyConfig) -> list[Run]:
-    """All runs: bases x (without, with) x seeds; seeds outermost, so that each finished one compares."""
+    """All runs: bases x variants x seeds; seeds outermost, so that each finished one compares."""
     runs = []
     for seed in config.seeds:
         for base in config.bases:
-            for weight in (0.0, config.train.hola.weight):
-                name = f"{base.name}_{'with' if weight else 'without'}_{seed}"
-                folder = config.train.trainer.out / name
+            for variant in config.variants:
+                folder = config.train.trainer.out / f"{base.name}_{variant}_{seed}"
                 trainer = replace(config.train.trainer, out=folder, seed=seed)
-                hola = replace(config.train.hola, weight=weight)
+                hola = loss_of(variant, config.train.hola)
                 own = replace(config.train, trainer=trainer, base_path=base, hola=hola)
-                runs.append(Run(base.name, weight, seed, folder, own))
+                runs.append(Run(base.name, variant, seed, folder, own))
     return runs
+
+
+def loss_of(variant: str, hola: HolaConfig) -> HolaConfig:
+    """The loss of one variant: none, as released, or without the whole figure's texts."""
+    if variant == "without":
+        return replace(hola, weight=0.0)
+    return replace(hola, whole_figure=variant == "released")
 
 
 def run(config: StudyConfig, progress: Progress = silent) -> list[Path]:
@@ -88,7 +94,7 @@ def last_loss(folder: Path, steps: int = 100) -> float:
 def publish(config: StudyConfig, runs: list[Run]) -> list[Path]:
     """Write ``hola.json`` (every run's curve) and ``hola.md`` (the table)."""
     entries = [
-        {"base": one.base, "weight": one.weight, "seed": one.seed, "noise_loss": last_loss(one.folder),
+        {"base": one.base, "hola": one.variant, "seed": one.seed, "noise_loss": last_loss(one.folder),
          "curve": curve(one.folder)}
         for one in runs
     ]  # fmt: skip
@@ -97,6 +103,7 @@ def publish(config: StudyConfig, runs: list[Run]) -> list[Path]:
     content = {
         "command": "figura cosmicman study", "steps": shared.trainer.steps, "batch": shared.trainer.batch,
         "measured": shared.measured, "guidance": shared.guidance, "stride": shared.hola.stride,
+        "weight": shared.hola.weight, "bases": [path.name for path in config.bases],
         "chance": CHANCE, "ceiling": {name: ceiling[name] for name in SHOWN if name in ceiling},
         "runs": entries,
     }  # fmt: skip
@@ -116,21 +123,23 @@ def page(content: dict[str, Any]) -> str:
         "# HOLA: does the loss bind colours to garments?", "",
         f"Mannequins, {content['steps']} updates of {content['batch']}, guidance {content['guidance']}, "
         f"{content['measured']} held-out captions per measurement (standard error at most {error:.3f}). "
-        f"Shares of garments in the colour asked for; chance {content['chance']}. Weight 0 is training "
-        "without the loss: same base, same batches, same noise.", "",
-        "| base | HOLA weight | seeds | clothes' colours | all three right | another garment's colour "
+        f"Shares of garments in the colour asked for; chance {content['chance']}. A row's runs differ from "
+        f"another's in the loss alone: same base, same batches, same noise. *released*: HOLA at weight "
+        f"{content['weight']:g}; *parts*: without the texts of the whole figure (shot, subject, body shape).",
+        "",
+        "| base | HOLA | seeds | clothes' colours | all three right | another garment's colour "
         "| noise loss | minutes |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
-    for base, weight in sorted({(entry["base"], entry["weight"]) for entry in runs}):
-        own = [entry for entry in runs if (entry["base"], entry["weight"]) == (base, weight)]
+    for base, variant in dict.fromkeys((entry["base"], entry["hola"]) for entry in runs):
+        own = [entry for entry in runs if (entry["base"], entry["hola"]) == (base, variant)]
         ends = [entry["curve"][-1] for entry in own]
         figures = [spread([end[name] for end in ends]) for name in ("clothes_colors", "all_three", "swapped")]
         figures += [
             spread([entry["noise_loss"] for entry in own], 4),
             spread([e["minutes"] for e in ends], 1),
         ]
-        lines.append(f"| {base} | {weight:g} | {len(own)} | {' | '.join(figures)} |")
+        lines.append(f"| {base} | {variant} | {len(own)} | {' | '.join(figures)} |")
     if ceiling:
         behind = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in ceiling.items())
         lines += ["", f"Ceiling (renders sent through the autoencoder): {behind}."]

@@ -1,13 +1,14 @@
 """The HOLA study: which runs, what is read from their logs, what the page says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig
 from comfyui_figura.pipelines.cosmicman import study
-from comfyui_figura.pipelines.cosmicman.configs import StudyConfig, TrainConfig
+from comfyui_figura.pipelines.cosmicman.configs import HolaConfig, StudyConfig, TrainConfig
 
 
 def config(out: Path, **more):
@@ -20,7 +21,7 @@ def config(out: Path, **more):
 def pretend(one: study.Run):
     """What a run leaves behind: better with the loss."""
     one.folder.mkdir(parents=True)
-    score = 0.6 if one.weight else 0.3
+    score = {"without": 0.3, "released": 0.4, "parts": 0.6}[one.variant]
     lines = [{"step": s, "samples": 4 * s, "loss": 1 / s} for s in (5, 10, 15, 20)]
     for at, value in ((10, score / 2), (20, score + 0.1 * (one.seed - 3))):
         measured = {"clothes_colors": value, "all_three": value**3, "swapped": 0.1}
@@ -32,12 +33,16 @@ def pretend(one: study.Run):
 
 def test_every_pair_is_the_same_but_for_the_loss(tmp_path):
     runs = study.planned(config(tmp_path))
-    assert len(runs) == 2 * 2 * 2 and len({one.folder for one in runs}) == 8
-    for without, with_loss in zip(runs[::2], runs[1::2], strict=True):
-        assert (without.base, without.seed) == (with_loss.base, with_loss.seed)
-        assert without.config.hola.weight == 0 and with_loss.config.hola.weight == 1
-        assert without.config.trainer.seed == with_loss.config.trainer.seed == without.seed
-        assert without.config.base_path == with_loss.config.base_path
+    assert len(runs) == 2 * 2 * 3 and len({one.folder for one in runs}) == 12
+    for without, released, parts in zip(runs[::3], runs[1::3], runs[2::3], strict=True):
+        assert without.config.hola.weight == 0
+        assert released.config.hola == HolaConfig(1.0) and parts.config.hola == HolaConfig(
+            1.0, whole_figure=False
+        )
+        for other in (released, parts):
+            plain = replace(other.config.trainer, out=without.folder)
+            assert replace(other.config, hola=without.config.hola, trainer=plain) == without.config
+            assert (other.base, other.seed) == (without.base, without.seed) and other.seed == plain.seed
 
 
 def test_runs_once_and_publishes_after_each(tmp_path, monkeypatch):
@@ -56,12 +61,13 @@ def test_runs_once_and_publishes_after_each(tmp_path, monkeypatch):
         study.run(settings)
     assert len(json.loads((tmp_path / "results" / "hola.json").read_text())["runs"]) == 2
     paths = study.run(settings)
-    assert len(started) == len(set(started)) == 8
+    assert len(started) == len(set(started)) == 12
     content = json.loads(paths[0].read_text())
-    assert len(content["runs"]) == 8 and content["runs"][0]["curve"][-1]["minutes"] == 2.0
+    assert len(content["runs"]) == 12 and content["runs"][0]["curve"][-1]["minutes"] == 2.0
     assert content["runs"][0]["noise_loss"] == pytest.approx((1 / 5 + 1 / 10 + 1 / 15 + 1 / 20) / 4)
     text = paths[1].read_text()
-    assert "| fresh | 0 | 2 | 0.350 ± 0.071 |" in text and "| bound | 1 | 2 | 0.650 ± 0.071 |" in text
+    assert "| fresh | without | 2 | 0.350 ± 0.071 |" in text
+    assert "| bound | parts | 2 | 0.650 ± 0.071 |" in text
 
 
 def test_the_ceiling_stands_beside_the_scores(tmp_path):
@@ -77,7 +83,12 @@ def test_the_ceiling_stands_beside_the_scores(tmp_path):
 
 @pytest.mark.parametrize(
     "change, word",
-    [({"bases": []}, "study"), ({"seeds": ()}, "study"), ({"bases": [Path("a/x"), Path("b/x")]}, "bases")],
+    [
+        ({"bases": []}, "study"),
+        ({"seeds": ()}, "study"),
+        ({"variants": ()}, "study"),
+        ({"bases": [Path("a/x"), Path("b/x")]}, "bases"),
+    ],
 )
 def test_a_study_of_nothing(tmp_path, change, word):
     with pytest.raises(FiguraInputError, match=word):
