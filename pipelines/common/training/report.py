@@ -12,6 +12,7 @@ from ..files import atomic_path
 from .curves import chart, short
 from .logs import Curve, Run, read_run
 
+NEWEST = (1100, 640)  # pixels within which the newest grid is enlarged, by a whole number
 PAGES = 12  # grids shown per name: first, last, and evenly between
 LARGE = 400_000  # bytes; a larger grid is stored as JPEG
 RARE = 0.5  # a value logged on fewer than this share of the lines is a measurement, not a loss
@@ -39,11 +40,10 @@ svg .last { fill: var(--line); font-size: 13px; text-anchor: end; }
 svg .tick { fill: var(--soft); } svg .rule { stroke: var(--rule); stroke-width: 1; }
 svg polyline { fill: none; stroke: var(--line); stroke-linejoin: round; }
 svg .raw { stroke-width: 1; opacity: .35; } svg .mean { stroke-width: 1.8; } svg .dot { fill: var(--line); }
-.grids { display: flex; gap: 14px; overflow-x: auto; padding-bottom: 8px; }
-.grids figure { margin: 0; flex: none; }
-.grids img { display: block; height: 300px; border-radius: 4px; image-rendering: auto; }
-.grids.wide { display: block; } .grids.wide figure { margin-bottom: 14px; }
-.grids.wide img { height: auto; max-width: 100%; }
+figure.newest { margin: 0 0 16px; } .newest img { image-rendering: pixelated; }
+.grids { display: flex; flex-wrap: wrap; gap: 12px; } .grids figure { margin: 0; }
+.grids img { height: 190px; width: auto; } .grids.wide img { height: 84px; }
+.newest img, .grids img { display: block; max-width: 100%; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: 13px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; white-space: nowrap; padding: 3px 14px 3px 0;
@@ -79,10 +79,10 @@ def page_of(run: Run) -> str:
             f"<style>{STYLE}</style></head><body>",
             f'<h1>{name}</h1><p class="sub">A training run of Figura, from its own log.</p>',
             _facts(run),
+            *(_grids(name, pages) for name, pages in run.grids.items()),
             _charts("Measured during training", measured),
             _charts("Losses and rates", losses),
-            *(_grids(name, pages) for name, pages in run.grids.items()),
-            _table(run),
+            _table([*measured, *losses]),
             _bad(run),
             _settings(run),
             "</body></html>\n",
@@ -121,31 +121,33 @@ def duration(seconds: float) -> str:
 
 
 def _charts(title: str, curves: list[Curve]) -> str:
-    if not curves:
-        return ""
-    drawn = "".join(f"<figure>{chart(curve)}</figure>" for curve in curves)
-    return f'<h2>{title}</h2><div class="charts">{drawn}</div>'
+    """Charts of all but single values, which the table of figures shows better."""
+    drawn = [f"<figure>{chart(curve)}</figure>" for curve in curves if len(curve.values) != 1]
+    return f'<h2>{title}</h2><div class="charts">{"".join(drawn)}</div>' if drawn else ""
 
 
 def _grids(name: str, pages: list[tuple[int, Path]]) -> str:
-    """A row of grids over time; wide grids stand below each other."""
-    figures, widest = [], 0.0
-    for step, path in chosen(pages):
-        found = inlined(path)
-        if found is None:
-            continue
-        source, (width, height) = found
-        widest = max(widest, width / height)
-        figures.append(
-            f'<figure><img src="{source}" width="{width}" height="{height}" alt="{escape(name)} after '
-            f'{step:,} updates"><figcaption>after {step:,} updates</figcaption></figure>'
-        )
-    if not figures:
+    """The newest grid large, and below it in small how it came about."""
+    shown = [(step, found) for step, path in chosen(pages) if (found := inlined(path)) is not None]
+    if not shown:
         return ""
-    kind = "grids wide" if widest > 1.6 else "grids"
-    left_out = len(pages) - len(figures)
+    *earlier, (last, (source, size)) = shown
+    times = max(1, min(NEWEST[0] // size[0], NEWEST[1] // size[1]))
+    newest = _figure(name, last, source, (size[0] * times, size[1] * times), "newest")
+    kind = "grids wide" if any(width > 1.6 * height for _, (_, (width, height)) in earlier) else "grids"
+    small = "".join(_figure(name, step, source, size) for step, (source, size) in earlier)
+    left_out = len(pages) - len(shown)
     note = f'<p class="sub">{left_out} more in the folder.</p>' if left_out else ""
-    return f'<h2>Samples: {escape(name)}</h2><div class="{kind}">{"".join(figures)}</div>{note}'
+    title = "Samples" if name == "samples" else f"Samples: {escape(name)}"
+    return f'<h2>{title}</h2>{newest}<div class="{kind}">{small}</div>{note}'
+
+
+def _figure(name: str, step: int, source: str, size: tuple[int, int], kind: str = "") -> str:
+    when = f"after {step:,} updates"
+    return (
+        f'<figure class="{kind}"><img src="{source}" width="{size[0]}" height="{size[1]}" '
+        f'alt="{escape(name)} {when}"><figcaption>{when}</figcaption></figure>'
+    )
 
 
 def chosen(pages: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
@@ -172,28 +174,26 @@ def inlined(path: Path) -> tuple[str, tuple[int, int]] | None:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", size
 
 
-def _table(run: Run) -> str:
-    rows = []
-    for curve in run.curves:
-        if not curve.values:
-            continue
-        low, high = min(curve.values), max(curve.values)
-        places = [curve.steps[curve.values.index(value)] for value in (low, high)]
-        cells = [
-            short(curve.values[0]),
-            short(curve.values[-1]),
-            f"{short(low)} at {places[0]:,}",
-            f"{short(high)} at {places[1]:,}",
-            str(curve.lost or ""),
-        ]
-        rows.append(f"<tr><td>{escape(curve.name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+def _table(curves: list[Curve]) -> str:
+    rows = "".join(_row(curve) for curve in curves if curve.values)
     if not rows:
         return ""
-    head = "".join(f"<th>{word}</th>" for word in ("value", "first", "last", "least", "most", "not finite"))
+    head = "".join(f"<th>{word}</th>" for word in ("value", "last", "first", "least", "most", "not finite"))
     return (
-        f'<h2>Figures</h2><div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+        f'<h2>Figures</h2><div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
         '<p class="sub">Least and most with the update at which they were logged.</p>'
     )
+
+
+def _row(curve: Curve) -> str:
+    values = curve.values
+    cells = [short(values[-1]), "", "", ""]
+    if len(values) > 1:
+        low, high = min(values), max(values)
+        ends = (f"{short(value)} at {curve.steps[values.index(value)]:,}" for value in (low, high))
+        cells = [short(values[-1]), short(values[0]), *ends]
+    cells.append(str(curve.lost or ""))
+    return f"<tr><td>{escape(curve.name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _bad(run: Run) -> str:

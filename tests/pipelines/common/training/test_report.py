@@ -108,6 +108,23 @@ def test_grids_are_first_last_and_evenly_between(run):
     )  # the broken one is left out
 
 
+def test_the_newest_grid_comes_first_and_largest(run):
+    """16 x 32 fits 20 times into 1100 x 640; the earlier ones keep their size, in their order."""
+    text = report.page_of(logs.read_run(run))
+    sizes = [(int(w), int(h)) for w, h in re.findall(r'<img src="[^"]*" width="(\d+)" height="(\d+)"', text)]
+    assert sizes == [(320, 640)] + [(16, 32)] * (report.PAGES - 1)
+    steps = re.findall(r"<figcaption>after (\d+) updates", text)
+    assert steps[0] == "400" and steps[1] == "0" and steps[1:] == sorted(steps[1:], key=int)
+
+
+def test_a_single_value_stands_in_the_table_and_not_in_a_chart(run):
+    with open(run / "log.jsonl", "a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({"step": 410, "once": 0.75}) + "\n")
+    text = report.page_of(logs.read_run(run))
+    assert Page(text).tags.count("svg") == 3
+    assert "<td>once</td><td>0.75</td><td></td>" in text
+
+
 def test_a_large_grid_is_made_smaller(run):
     noise = np.random.default_rng(0).integers(0, 255, (600, 400, 3), np.uint8)
     path = run / "samples" / "noise_00000001.png"
