@@ -94,6 +94,7 @@ class GanTask(Task):
         if self.pipe is not None:
             self.pipe.p, self.pipe.generator = self.control.p, draws.generator
         log: dict[str, Tensor | float] = {}
+        before = self._running_means()
         count = len(batch["pixels"])
         for index, phase in enumerate(self.phases):
             if self._runs(phase, step.number):
@@ -103,8 +104,25 @@ class GanTask(Task):
                     if name[0] == "z"
                 }
                 log |= self._run(phase, inputs | own, draws, step)
+        if step.bad:  # what a NaN has entered would stay NaN for good
+            self._put_back(before)
         self._after(step)
         return log | self._figures()
+
+    def _means(self) -> list[Tensor]:
+        """The buffers that move with every update."""
+        named = self.modules["G"].named_buffers()
+        return [buffer for name, buffer in named if name.endswith(("w_avg", "magnitude_ema"))]
+
+    def _running_means(self) -> tuple[list[Tensor], tuple[float, float, float]]:
+        own = self.adversary.path.mean, self.control.signs, self.control.count
+        return [buffer.clone() for buffer in self._means()], own
+
+    @torch.no_grad()
+    def _put_back(self, before: tuple[list[Tensor], tuple[float, float, float]]) -> None:
+        for buffer, kept in zip(self._means(), before[0], strict=True):
+            buffer.copy_(kept)
+        self.adversary.path.mean, self.control.signs, self.control.count = before[1]
 
     def _inputs(self, batch: dict[str, Tensor], draws: Draws, device: torch.device) -> dict[str, Tensor]:
         """``real`` in [-1, 1] and ``z``, for all phases at once, and labels of both where there are any."""
@@ -166,9 +184,7 @@ class GanTask(Task):
     def _agree(self, accelerator: Any) -> None:
         """Average over processes what each has collected on its own, so that a resumed run finds all
         alike."""
-        buffers = [
-            b for name, b in self.modules["G"].named_buffers() if name.endswith(("w_avg", "magnitude_ema"))
-        ]
+        buffers = self._means()
         own = [self.adversary.path.mean, self.control.signs, self.control.count]
         numbers = torch.tensor(own, dtype=torch.float64, device=accelerator.device)
         numbers = accelerator.reduce(numbers, "mean")

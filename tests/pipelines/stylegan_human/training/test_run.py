@@ -211,6 +211,31 @@ def test_a_loss_that_is_not_finite_is_skipped_and_counted(pictures, tmp_path):
     assert len(named) == 4 and all(name.startswith("img") for name in named)
 
 
+def test_one_bad_update_poisons_no_running_mean(pictures, tmp_path, monkeypatch):
+    """NaN in w and in the verdicts of one update: w_avg, path length and ADA's signs are as before it."""
+    config = small_config(pictures, tmp_path / "run", **EVERYTHING | {"kimg": 0.032})
+    settled = recipe(config, 32, 0)
+    task = GanTask(settled, fresh_networks(settled, 0), AlignedImages(pictures))
+    draw, seen = task.draws, []
+
+    def draws(step):
+        found = draw(step)
+        if step.number == 4:  # path lengths are due, and p moves after it was last moved
+            found.latents = lambda count, width: torch.full((count, width), torch.nan)
+        seen.append((task.average.mapping.w_avg.clone(), task.adversary.path.mean, task.control.signs))
+        return found
+
+    monkeypatch.setattr(task, "draws", draws)
+    result = train(task, replace(trainer_config(config, settled.batch, settled.kimg, 1)))
+    assert (result.steps, result.bad_steps) == (8, 1)
+    (w_before, *before), (w_after, *after) = seen[4:6]
+    assert before == after and before[0] > 0 and torch.equal(w_before, w_after)
+    assert task.average.mapping.w_avg.isfinite().all() and not torch.equal(
+        w_after, task.average.mapping.w_avg
+    )
+    assert 0 <= task.control.p < 1 and task.adversary.path.mean > 0
+
+
 def test_dry_run_writes_nothing(pictures, tmp_path, capsys):
     config = small_config(pictures, tmp_path / "run", dry_run=True)
     assert running.run(config) is None
