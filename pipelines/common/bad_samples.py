@@ -189,9 +189,21 @@ def caption(text: object, name: str) -> str:
     return text.strip()
 
 
-def read_parquet(path: str | Path, columns: Sequence[str], bad: BadSamples) -> list[dict[str, Any]]:
-    """The rows of a parquet file, only ``columns``. A file that lacks one, or cannot be read, counts as one
-    bad sample per row (one, if the rows cannot be counted) and gives none."""
+def path_text(value: object, name: str) -> str:
+    """A file's path in a label file. Raises BadSample when there is none."""
+    if not isinstance(value, str) or not value.strip():
+        raise BadSample(name, f"{value!r} in the place of a path", "the path of a file")
+    return value
+
+
+def read_parquet(
+    path: str | Path, columns: Sequence[str], bad: BadSamples, optional: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The rows of a parquet file, only ``columns`` and those of ``optional`` that it has.
+
+    A file that lacks one of ``columns``, or cannot be read, counts as one bad sample per row (one, if the
+    rows cannot be counted) and gives none.
+    """
     pq, path = _parquet(), Path(path)
     count, reason = 1, ""
     try:
@@ -199,7 +211,8 @@ def read_parquet(path: str | Path, columns: Sequence[str], bad: BadSamples) -> l
         count = max(1, file.metadata.num_rows)
         lacking = [column for column in columns if column not in file.schema_arrow.names]
         if not lacking:
-            return file.read(columns=list(columns)).to_pylist()
+            more = [column for column in optional if column in file.schema_arrow.names]
+            return file.read(columns=[*columns, *more]).to_pylist()
         reason = f"no column {', '.join(lacking)} (it has {', '.join(file.schema_arrow.names)})"
     except (OSError, ValueError) as error:  # pyarrow's own errors are among these
         reason = "no such file" if not path.is_file() else f"not a readable parquet file ({error})"

@@ -79,13 +79,7 @@ def read_records(labels: Path, bad: BadSamples, files: int = 0) -> list[Record]:
 
 def _rows(path: Path, bad: BadSamples) -> list[dict[str, Any]]:
     """The rows of one file; its column ``caption`` is there or not."""
-    import pyarrow.parquet as pq
-
-    try:
-        sentence = "caption" in pq.read_schema(path).names
-    except (OSError, ValueError):  # read_parquet counts and tells it
-        sentence = False
-    return read_parquet(path, (*COLUMNS, "caption") if sentence else COLUMNS, bad)
+    return read_parquet(path, COLUMNS, bad, optional=("caption",))
 
 
 def _record(row: dict[str, Any]) -> Record:
@@ -184,10 +178,16 @@ def pixels_of(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 def group_masks(labels: np.ndarray, record: Record) -> Tensor:
-    """Masks float32 [21, H, W] in {0, 1} of the shot and the 20 groups; shot and body shape are everybody."""
+    """Masks float32 [21, H, W] in {0, 1} of a record's shot and its 20 groups."""
+    return class_masks(labels, record.classes)
+
+
+def class_masks(labels: np.ndarray, classes: Sequence[Sequence[int] | None]) -> Tensor:
+    """Masks float32 [21, H, W] in {0, 1} of the shot and of 20 groups by their classes; shot and body shape
+    are everybody."""
     masks = np.zeros((1 + GROUPS, *labels.shape), np.float32)
     masks[0] = masks[1 + BODY] = labels > 0
-    for group, wanted in enumerate(record.classes):
+    for group, wanted in enumerate(classes):
         if wanted and group != BODY:
             masks[1 + group] = np.isin(labels, wanted)
     return torch.from_numpy(masks)

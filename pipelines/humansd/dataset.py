@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..common.bad_samples import BadSample, BadSamples, caption, picture, read_mapping
+from ..common.bad_samples import BadSample, BadSamples, caption, path_text, picture, read_mapping
 from ..common.errors import FiguraInputError
 from ..pose.files import load_pose
 
@@ -59,8 +60,8 @@ class PoseDataset:
                 "data", f"no folder {root.name}", "the folder that holds HumanArt and Laion"
             )
         entries = read_mapping(root / mapping, KEYS, self.bad)
-        found = [Entry(key, *(str(entry[name]) for name in KEYS)) for key, entry in entries.items()]
-        self.entries = self.bad.usable(found, lambda entry: caption(entry.prompt, entry.key))
+        good = self.bad.usable(entries.items(), lambda item: _check_entry(*item))
+        self.entries = [Entry(key, *(entry[name] for name in KEYS)) for key, entry in good]
         self.bad.expect(len(self.entries))
 
     def __len__(self) -> int:
@@ -90,6 +91,12 @@ class PoseDataset:
         except FiguraInputError as error:
             raise BadSample(entry.img_path, f"its pose file: {error.got}", error.wanted) from error
         return Item(index, image, counted(people, size), entry.prompt)
+
+
+def _check_entry(key: str, entry: dict[str, Any]) -> None:
+    caption(entry["prompt"], key)
+    for name in ("img_path", "pose_path"):
+        path_text(entry[name], key)
 
 
 def counted(people: np.ndarray, size: tuple[int, int], threshold: float = THRESHOLD) -> np.ndarray:

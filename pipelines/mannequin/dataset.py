@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.dense_captions import all_texts, join
 from ..common.errors import FiguraInputError
+from ..common.people_dataset import class_masks
 from ..common.seeds import check_seed
 from . import captions, parts
 from .configs import WorldConfig
@@ -38,12 +40,12 @@ def caption_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:
     1."""
     picture = render(config, seed, index)
     attributes, ids = captions.attribute_groups(picture)
-    texts = captions.group_texts(attributes, picture.people[0].shot)
+    texts = all_texts(picture.people[0].shot, attributes)
     return {
         "pixels": pixels_of(picture.image),
-        "caption": captions.dense_caption(picture),
+        "caption": join(texts),
         "texts": texts,
-        "masks": group_masks(picture.parts, ids),
+        "masks": class_masks(picture.parts, ids)[:, None],
         "index": index,
     }
 
@@ -56,21 +58,10 @@ def short_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:
         "pixels": pixels_of(picture.image),
         "caption": captions.short_caption(picture),
         "texts": texts,
-        "masks": group_masks(picture.parts, ids),
+        "masks": class_masks(picture.parts, ids)[:, None],
         "keypoints": torch.from_numpy(scored_keypoints(picture)),
         "index": index,
     }
-
-
-def group_masks(labels: np.ndarray, ids: list[list[int] | None]) -> Tensor:
-    """Masks [21, 1, H, W] of the shot and the 20 groups; shot and body shape are everything but
-    background."""
-    masks = np.zeros((21, 1, *labels.shape), np.float32)
-    masks[0, 0] = masks[2, 0] = labels > 0
-    for group, wanted in enumerate(ids):
-        if wanted and group != captions.BODY:
-            masks[group + 1, 0] = np.isin(labels, wanted)
-    return torch.from_numpy(masks)
 
 
 def pose_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:

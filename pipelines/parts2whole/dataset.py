@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common.bad_samples import BadSample, BadSamples, caption, picture, read_json_lines
+from ..common.bad_samples import BadSample, BadSamples, caption, path_text, picture, read_json_lines
 from ..common.errors import FiguraInputError
 
 if TYPE_CHECKING:
@@ -173,3 +173,5 @@ def _check_row(row: dict[str, Any]) -> None:
         raise BadSample(name, "no densepose under structure", "an IUV picture")
     if not isinstance(masks, dict):
         raise BadSample(name, "a mask entry that is no object", "a mask by label")
+    for path in (row["target"], structure["densepose"], *appearance.values(), *masks.values()):
+        path_text(path, name)

@@ -78,8 +78,12 @@ def test_what_was_written_is_read_back(tmp_path, config):
 
 
 @pytest.mark.parametrize(
-    "how", ["missing image", "broken image", "one pixel", "missing map", "wrong columns"]
-)
+    "how",
+    [
+        "missing image", "broken image", "one pixel", "missing map", "empty caption", "duplicate id",
+        "wrong columns", "no parquet",
+    ],
+)  # fmt: skip
 def test_what_cannot_be_used_is_counted_and_another_comes(tmp_path, how):
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -94,8 +98,16 @@ def test_what_cannot_be_used_is_counted_and_another_comes(tmp_path, how):
         Image.new("RGB", (1, 1)).save(image)
     elif how == "missing map":
         (root / "data/segm/00000/000000003.png").unlink()
-    else:
+    elif how == "wrong columns":
         pq.write_table(pa.table({"file": ["x"]}), root / "label/other_1_part.parquet")
+    elif how == "no parquet":
+        (root / "label/other_1_part.parquet").write_bytes(b"PAR1 torn")
+    else:
+        (shard,) = (root / "label").iterdir()
+        rows = pq.read_table(shard).to_pylist()
+        nothing = {"aa_text": json.dumps([None] * 20), "person_type": ""}
+        extra = rows[3] | ({"path": "img/nameless.png"} | nothing if how == "empty caption" else {})
+        pq.write_table(pa.Table.from_pylist([*rows, extra], pq.read_schema(shard)), shard)
 
     def all_of(limit):
         data = PeopleDataset(root, (32, 32), bad=BadSamples(limit))
@@ -103,6 +115,7 @@ def test_what_cannot_be_used_is_counted_and_another_comes(tmp_path, how):
 
     data, places = all_of(0.1)
     assert len(data.bad) == 1
-    assert places[3] == (3 if how == "wrong columns" else 4) and len(places) == 20
+    assert places[3] == (4 if how in ("missing image", "broken image", "one pixel", "missing map") else 3)
+    assert len(places) == 20
     with pytest.raises(TooManyBadSamples):
         all_of(0.01)

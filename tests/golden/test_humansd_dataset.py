@@ -95,6 +95,57 @@ def test_a_mapping_that_names_absent_files_is_counted_by_name(tmp_path):
         data.read(places["000000003"])
 
 
+def spoil(root, how):
+    """Spoil one sample of a set; its key."""
+    path = root / "mapping_train.json"
+    mapping = json.loads(path.read_text())
+    key = "000000000002"
+    entry = mapping[key]
+    image = root / entry["img_path"]
+    if how == "missing image":
+        image.unlink()
+    elif how == "missing pose":
+        (root / entry["pose_path"]).unlink()
+    elif how == "broken JPEG":
+        image.write_bytes(image.read_bytes()[:200])
+    elif how == "one pixel":
+        Image.new("RGB", (1, 1)).save(image)
+    elif how == "torn pose":
+        (root / entry["pose_path"]).write_bytes(b"torn")
+    elif how == "duplicate id":
+        text = json.dumps(mapping)
+        path.write_text(f'{text[:-1]}, "{key}": {json.dumps(entry)}}}')
+    else:
+        entry |= {"empty prompt": {"prompt": " "}, "null prompt": {"prompt": None},
+                  "null path": {"img_path": None}}[how]  # fmt: skip
+        path.write_text(json.dumps(mapping))
+    return key
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "missing image", "missing pose", "broken JPEG", "one pixel", "torn pose", "duplicate id",
+        "empty prompt", "null prompt", "null path",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_counted_and_another_comes(tmp_path, how):
+    root = storage.write_set(formats.HumanSD(crowd(32, 32), 9), tmp_path / "set", 18)
+    key = spoil(root, how)
+
+    def all_of(limit):
+        data = PoseDataset(root, bad=BadSamples(limit))
+        return data, [data.read(index) for index in range(len(data))]
+
+    data, items = all_of(0.1)
+    (name,) = data.bad.samples
+    assert key in name
+    assert len({item.index for item in items}) == (18 if how == "duplicate id" else 17)
+    assert all(item.prompt and item.prompt != "None" for item in items)
+    with pytest.raises(TooManyBadSamples, match=key):
+        all_of(0.01)
+
+
 def test_a_folder_without_a_mapping_is_refused(tmp_path):
     with pytest.raises(FiguraInputError, match="mapping_train.json"):
         PoseDataset(tmp_path)

@@ -140,6 +140,8 @@ def spoil(root, how):
         lines[3] = json.dumps(row | {"caption": " "})
     elif how == "no parts":
         lines[3] = json.dumps(row | {"appearance": {}})
+    elif how == "null path":
+        lines[3] = json.dumps(row | {"target": None})
     elif how == "duplicate":
         lines[3] = lines[2]
     elif how == "not JSON":
@@ -149,8 +151,11 @@ def spoil(root, how):
 
 @pytest.mark.parametrize(
     "how",
-    ["missing part", "broken target", "one pixel pose", "empty caption", "no parts", "duplicate", "not JSON"],
-)
+    [
+        "missing part", "broken target", "one pixel pose", "empty caption", "no parts", "null path",
+        "duplicate", "not JSON",
+    ],
+)  # fmt: skip
 def test_a_row_that_cannot_be_used_is_counted_and_another_comes(tmp_path, how):
     root = storage.write_set(formats.Parts2Whole(studio(44, 30), 4), tmp_path / "set", 8)
     spoil(root, how)

@@ -41,10 +41,10 @@ def read_captions(path: Path, names: list[str], limit: float = 0.01) -> dict[str
     """Captions by file name from JSON lines {"file", "caption"}, for those of ``names`` that have one."""
     bad = BadSamples(limit, what=path.name)
     rows = bad.rows(read_json_lines(path, ("file", "caption"), bad), lambda row: str(row["file"]))
-    bad.usable(rows, lambda row: caption(row["caption"], str(row["file"])))
+    rows = bad.usable(rows, lambda row: caption(row["caption"], str(row["file"])))
     bad.expect(len(rows))
-    known = {str(row["file"]): row["caption"] for row in rows if isinstance(row["caption"], str)}
-    found = {name: known[name] for name in names if known.get(name, "").strip()}
+    known = {str(row["file"]): row["caption"].strip() for row in rows}
+    found = {name: known[name] for name in names if name in known}
     if not found:
         raise FiguraInputError(path.name, "captions for other files", f"some for {names[0]} …")
     return found

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from comfyui_figura.pipelines.common.bad_samples import TooManyBadSamples
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig
 from comfyui_figura.pipelines.mannequin import captions, configs
@@ -315,6 +316,19 @@ def test_a_folder_with_too_many_broken_pictures_is_refused(tmp_path, shipped):
     (tmp_path / "c.jsonl").write_text('{"file": "other.png", "caption": "x"}\n')
     with pytest.raises(FiguraInputError, match="other files"):
         folder.read_captions(tmp_path / "c.jsonl", ["0.png"])
+
+
+def test_captions_that_cannot_be_used_are_counted(tmp_path):
+    rows = [{"file": f"{n}.png", "caption": f"a man {n}"} for n in range(20)]
+    rows[3]["caption"], rows[4]["caption"] = " ", None
+    lines = [json.dumps(row) for row in [*rows, rows[5]]]
+    (tmp_path / "c.jsonl").write_text("\n".join([*lines, "no JSON"]))
+    names = [row["file"] for row in rows]
+    found = folder.read_captions(tmp_path / "c.jsonl", names, limit=0.2)
+    assert list(found) == [name for name in names if name not in ("3.png", "4.png")]
+    with pytest.raises(TooManyBadSamples) as caught:
+        folder.read_captions(tmp_path / "c.jsonl", names, limit=0.15)
+    assert len(caught.value.samples) == 4 and {"3.png", "4.png"} < set(caught.value.samples)
 
 
 def test_walls_of_the_palette_are_told_apart():
