@@ -111,9 +111,14 @@ def scarf(s: Skeleton, look: Look) -> list[Shape]:
     return patterned(tail, look.scarf, 0.8) + shapes
 
 
+def shows_tie(s: Skeleton) -> bool:
+    """Whether the chest is turned to us far enough for a tie to be drawn."""
+    return bool(s.torso[2, 2] >= 0.25)
+
+
 def tie(s: Skeleton, look: Look) -> list[Shape]:
     """A tie on a shirt."""
-    if look.tie is None or s.torso[2, 2] < 0.25:
+    if look.tie is None or not shows_tie(s):
         return []
     color = CLOTHES[look.tie.color]
     points = [front(s, t, 0, s.build.chest, 0.056)[0] for t in (0.09, 0.14, 0.60, 0.72)]

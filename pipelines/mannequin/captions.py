@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..common.dense_captions import all_texts, join
 from . import classes
+from .accessories import shows_tie
 from .looks import Garment, Look
 from .poses import FAMILIES
 
@@ -19,36 +21,7 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, str]
 
-SHOT_TEXT = {
-    "full_body": "a full-body shot",
-    "nearly_full_body": "a nearly full-body shot",
-    "upper_body": "a upper body shot",
-    "portrait": "a close up portrait shot",
-    "headshot": "a headshot",
-}
-# The caption's layout: per group the adjective keys in order, and the noun (a key in braces, or a word).
-GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("country", "age"), "{gender}"),
-    (("body shape",), ""),
-    (("background",), ""),
-    (("hair color", "hair style", "hair length"), "hair"),
-    (("sleeve length",), "{type}"),
-    (("pattern", "material", "sleeve length", "collar shape", "length", "shoulder exposure level"), "{type}"),
-    (("pattern", "material", "sleeve length", "top length", "collar shape", "color", "graphic"), "{type}"),
-    (("pattern", "material", "coat length", "collar shape", "color", "graphic"), "{type}"),
-    (("pattern", "material", "length", "bottom shape", "color", "graphic"), "{type}"),
-    (("pattern", "material", "boots length", "color"), "{type}"),
-    (("material",), "{type}"),
-    (("material",), "{type}"),
-    (("material",), "belt"),
-    (("pattern", "material"), "scarf"),
-    (("overall-style",), ""),
-    (("pattern", "material"), "headband"),
-    (("pattern", "material"), "headscarf"),
-    (("pattern", "material"), "veil"),
-    (("pattern", "material"), "socks"),
-    (("pattern", "material"), "ties"),
-)
+# Places in the list of 20 groups (common/dense_captions.py has their layout).
 (
     SUBJECT,
     BODY,
@@ -66,7 +39,8 @@ GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
     SCARF,
     STYLE,
 ) = range(15)
-TIES = 19
+HEADBAND, HEADSCARF = 15, 16
+SOCKS, TIES = 18, 19
 STYLE_WORDS = {
     "shaded": "a shaded drawing",
     "flat": "a flat illustration",
@@ -104,6 +78,7 @@ def attribute_groups(
         hair = {"hair color": look.hair.color, "hair style": look.hair.style, "hair length": look.hair.length}
         add(HAIR, hair, classes.HAIR)
     _add_clothes(look, add)
+    _add_accessories(picture.people[person], seen, add)
     add(STYLE, {"overall-style": look.style}, classes.UPPER, classes.SKIRT, classes.PANTS, classes.DRESS)
     return texts, ids
 
@@ -111,10 +86,11 @@ def attribute_groups(
 def _add_clothes(look: Look, add: Callable[..., None]) -> None:
     dress, top, coat, bottom = look.dress, look.top, look.coat, look.bottom
     if dress is not None:
-        words = _words(dress, "sleeve length", "collar shape", "length")
+        words = _words(dress, "sleeve length", "collar shape", "length", covered=coat is not None)
         add(ONE_PIECE, words | {"pattern": colored_pattern(dress)}, classes.DRESS)
     if top is not None:
-        add(TOPS, _words(top, "color", "sleeve length", "top length", "collar shape"), classes.UPPER)
+        keys = ("color", "sleeve length", "top length", "collar shape")
+        add(TOPS, _words(top, *keys, covered=coat is not None), classes.UPPER)
     if coat is not None:
         add(COATS, _words(coat, "color", "coat length", "collar shape"), classes.UPPER)
     if bottom is not None:
@@ -124,18 +100,21 @@ def _add_clothes(look: Look, add: Callable[..., None]) -> None:
         name: word for name, word in _words(look.shoes, "color", "boots length").items() if name != "pattern"
     }
     add(SHOES, shoes, classes.LEFT_SHOE, classes.RIGHT_SHOE)
-    _add_accessories(look, add)
 
 
-def _words(garment: Garment, *keys: str) -> Attributes:
-    """Type, pattern, material and the named attributes of a garment, under the layout's keys."""
+def _words(garment: Garment, *keys: str, covered: bool = False) -> Attributes:
+    """Type, pattern, material and the named attributes of a garment, under the layout's keys; of one
+    ``covered`` by a coat neither sleeves nor hem."""
     fields = {"color": garment.color, "sleeve length": garment.sleeve, "collar shape": garment.collar}
     fields |= {"bottom shape": garment.shape}
+    if covered:
+        keys = tuple(key for key in keys if key not in ("sleeve length", "top length"))
     own = {key: fields.get(key, garment.length) for key in keys}
     return {"type": garment.kind, "pattern": pattern(garment), "material": garment.material} | own
 
 
-def _add_accessories(look: Look, add: Callable[..., None]) -> None:
+def _add_accessories(person: Person, seen: list[int], add: Callable[..., None]) -> None:
+    look = person.look
     if look.bag is not None:
         add(BAGS, {"type": look.bag.kind, "material": look.bag.material}, classes.BAG)
     if look.hat is not None:
@@ -143,9 +122,17 @@ def _add_accessories(look: Look, add: Callable[..., None]) -> None:
     if look.belt is not None and look.coat is None:
         add(BELTS, {"material": look.belt.material}, classes.BELT)
     if look.scarf is not None:
-        add(SCARF, {"pattern": colored_pattern(look.scarf), "material": look.scarf.material}, classes.SCARF)
-    if look.tie is not None:
-        add(TIES, {"pattern": colored_pattern(look.tie), "material": "silk"}, classes.UPPER)
+        add(SCARF, _colored(look.scarf), classes.SCARF)
+    if look.wrap is not None:
+        add(HEADBAND if look.wrap.kind == "headband" else HEADSCARF, _colored(look.wrap), classes.HAT)
+    if look.socks is not None and {classes.LEFT_SHOE, classes.RIGHT_SHOE} & set(seen):
+        add(SOCKS, _colored(look.socks), classes.LEFT_LEG, classes.RIGHT_LEG)
+    if look.tie is not None and shows_tie(person.skeleton):
+        add(TIES, _colored(look.tie) | {"material": "silk"}, classes.UPPER)
+
+
+def _colored(garment: Garment) -> Attributes:
+    return {"pattern": colored_pattern(garment), "material": garment.material}
 
 
 def pattern(garment: Garment) -> str:
@@ -154,35 +141,20 @@ def pattern(garment: Garment) -> str:
 
 
 def colored_pattern(garment: Garment) -> str:
-    """For groups whose layout has no colour key (dresses, scarves, ties) the pattern carries the colour."""
+    """Groups whose layout has no colour key (dresses, scarves, socks …) carry the colour in the pattern."""
     if not garment.second:
         return f"solid {garment.color}"
     return f"{garment.color} and {garment.second} {garment.pattern}"
 
 
-def group_texts(attributes: list[Attributes | None], person_type: str) -> list[str]:
+def group_texts(picture: Picture, person: int = 0) -> list[str]:
     """The 21 texts of a dense caption: the shot, then the 20 groups in order; an empty group is ""."""
-    texts = [SHOT_TEXT.get(person_type, "")]
-    for index, ((keys, noun), values) in enumerate(zip(GROUPS, attributes, strict=True)):
-        texts.append(_group_text(keys, noun, values, "a " if index == 0 else "") if values else "")
-    return texts
-
-
-def _group_text(keys: tuple[str, ...], noun: str, values: Attributes, article: str) -> str:
-    if noun.startswith("{"):
-        noun = values.get(noun[1:-1], "")
-        if not noun:
-            return ""
-    words = [values[key] for key in keys if key in values]
-    if None in words:
-        return ""
-    return article + " ".join([*words, noun] if noun else words)
+    return all_texts(picture.people[person].shot, attribute_groups(picture, person)[0])
 
 
 def dense_caption(picture: Picture, person: int = 0) -> str:
     """The whole dense caption of one person: ``a full-body shot, a pale-skinned adult female, slim, …``."""
-    texts = group_texts(attribute_groups(picture, person)[0], picture.people[person].shot)
-    return ", ".join([texts[0], *(text for text in texts[1:] if text)])
+    return join(group_texts(picture, person))
 
 
 def sentence(picture: Picture) -> str:
@@ -193,6 +165,8 @@ def sentence(picture: Picture) -> str:
     style, place = STYLE_WORDS[picture.style], _place(picture.backdrop.words)
     if len(words) == 1:
         return f"{style} of {words[0]}, {place}"
+    if not words:
+        return f"{style} of nobody, {place}"
     return f"{style} of {NUMBERS[len(words)]}, {place}: {', and '.join(words)}"
 
 
@@ -211,8 +185,9 @@ def _place(words: str) -> str:
 
 def _describe(picture: Picture, number: int, person: Person) -> str:
     look, seen = person.look, visible_classes(picture, number)
-    worn = [_article(f"{look.coat.color} {look.coat.kind}")] if look.coat is not None else []
+    worn = []
     for garment, labels in (
+        (look.coat, {classes.UPPER}),
         (look.dress, {classes.DRESS}),
         (look.top, {classes.UPPER}),
         (look.bottom, {classes.PANTS, classes.SKIRT}),

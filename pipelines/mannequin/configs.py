@@ -47,6 +47,8 @@ class WorldConfig:
     band: float = 1.0
     """Share of the height, centred, that a full-length person stays within (Parts2Whole's loader cuts the
     rest)."""
+    wraps: float = 0.0
+    """Chance of a headband or headscarf, and of socks that show: rarer groups of CosmicMan's captions."""
 
     def __post_init__(self) -> None:
         for side in ("height", "width"):
@@ -64,6 +66,8 @@ class WorldConfig:
             raise FiguraInputError("big", str(self.big), "a factor from 0.5 to 2")
         if not 0.2 <= self.band <= 1:
             raise FiguraInputError("band", str(self.band), "a share of the height from 0.2 to 1")
+        if not 0 <= self.wraps <= 1:
+            raise FiguraInputError("wraps", str(self.wraps), "a chance from 0 to 1")
         if not 0 <= self.scenery <= 1 or not 0 <= self.accessories <= 3:
             came = f"scenery {self.scenery}, accessories {self.accessories}"
             raise FiguraInputError("world", came, "scenery from 0 to 1, accessories from 0 to 3")
@@ -91,7 +95,7 @@ def portraits(height: int = 128, width: int = 64) -> WorldConfig:
 
 def catalogue(height: int = 128, width: int = 128) -> WorldConfig:
     """One person in any framing, shaded: CosmicMan's world."""
-    return WorldConfig(height, width, styles=("shaded",))
+    return WorldConfig(height, width, styles=("shaded",), wraps=0.12)
 
 
 def crowd(height: int = 128, width: int = 128) -> WorldConfig:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import accessories, body, classes, heads, wardrobe
+from . import accessories, body, classes, headgear, heads, wardrobe
 from .fabric import skin_color, tinted
 from .looks import Look
 from .palette import Color, shade
@@ -26,7 +26,7 @@ def dress(s: Skeleton, look: Look, pose: Pose, detail: float) -> list[Shape]:
     skull = heads.skull(head, look, skin, hair)
     if head.facing > -0.3:
         skull += heads.face(head, look, skin, hair, detail)
-    skull += heads.hat(head, look)
+    skull += headgear.hat(head, look) + headgear.wrap(head, look)
     shapes = list(mane) if head.facing > 0 else []
     shapes += [shape for _, arm in far for shape in arm]
     shapes += _seat(s) if pose.sits else []

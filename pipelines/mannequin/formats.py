@@ -112,7 +112,7 @@ class CosmicMan(_World):
 class HumanSD(_World):
     """Human-Art and LAION-Human side by side under one root, with their own mappings and one merged mapping.
 
-    Even items go to Human-Art, odd ones to LAION-Human; every twentieth is kept for validation.
+    Even items go to Human-Art, odd ones to LAION-Human; every tenth of each is kept for validation.
     ``plain_poses`` writes pose files as plain arrays instead of the released object arrays.
     """
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import classes
 from .looks import Look
-from .palette import HAIR, MATERIALS, SKIN, Color, mix, shade
+from .palette import HAIR, SKIN, Color, mix, shade
 from .shapes import SAMPLES, Shape, blob, limb, smooth
 from .skeleton import Skeleton
 
@@ -288,61 +288,6 @@ def _glasses(head: Head, unit: float) -> list[Shape]:
                 )
             )
     return shapes + _line(head, (-12, 7), (12, 7), black, 0.04 * unit)
-
-
-def hat(head: Head, look: Look) -> list[Shape]:
-    """A brimmed hat, a cap with its peak forward, or a beanie."""
-    if look.hat is None:
-        return []
-    color = MATERIALS[look.hat.material]
-    rx, ry, c = head.rx, head.ry, head.center
-    turn = np.array((-head.turn * 0.10 * rx, 0.0))
-    brow = c + np.array((0.0, -0.50 * ry)) + head.frame[:2, 2] * np.array((0.0, 0.25 * ry))
-    top = c + np.array((0.0, -1.20 * ry)) + turn
-    crown = Shape(
-        *_dome(brow, top, rx * 1.13, rx * (0.80 if look.hat.kind == "hat" else 0.72)),
-        color,
-        classes.HAT,
-        "hat",
-    )
-    if look.hat.kind == "beanie":
-        fold = Shape(*_bar(brow, rx * 1.17, ry * 0.15), shade(color, 0.84), classes.HAT, "hat")
-        pompom = Shape(
-            *blob(top - np.array((0, 0.10 * ry)), rx * 0.24, rx * 0.22),
-            shade(color, 1.25),
-            classes.HAT,
-            "hat",
-        )
-        return [pompom, crown, fold]
-    if look.hat.kind == "cap":
-        reach, _ = head.spot(0, 16, 1.62)
-        start, _ = head.spot(0, 26, 0.86)
-        if head.facing < -0.4:
-            return [crown]
-        peak = limb(start, reach, rx * (0.72 - 0.35 * abs(head.turn)), rx * (0.50 - 0.32 * abs(head.turn)))
-        return [crown, Shape(*peak, shade(color, 0.80), classes.HAT, "hat")]
-    brim = Shape(*blob(brow + np.array((0.0, 0.02 * ry)), rx * 1.75, ry * 0.22), color, classes.HAT, "hat")
-    band = Shape(
-        *_bar(brow + np.array((0, -0.13 * ry)), rx * 1.10, ry * 0.09),
-        shade(color, 0.55),
-        classes.HAT,
-        "hat",
-        outline=False,
-    )
-    return [brim, crown, band] if head.facing > -0.3 else [crown, band, brim]
-
-
-def _dome(base: np.ndarray, top: np.ndarray, wide: float, narrow: float) -> tuple[np.ndarray, np.ndarray]:
-    t = np.linspace(0, pi / 2, SAMPLES)
-    center = top + (base - top) * (1 - np.cos(t))[:, None]
-    half = np.stack([np.sin(t) ** 0.6 * (narrow + (wide - narrow) * (1 - np.cos(t))), np.zeros(SAMPLES)], 1)
-    return center - half, center + half
-
-
-def _bar(center: np.ndarray, half: float, height: float) -> tuple[np.ndarray, np.ndarray]:
-    return limb(
-        center - np.array((half - height, 0)), center + np.array((half - height, 0)), height, height, -0.05
-    )
 
 
 def hair_color(look: Look) -> Color:

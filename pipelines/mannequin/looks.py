@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .palette import CLOTHES, HAIR, SKIN
 
@@ -54,6 +54,9 @@ class Look:
     belt: Garment | None = None
     bag: Garment | None = None
     tie: Garment | None = None
+    wrap: Garment | None = None
+    """A headband or a headscarf; never with a hat."""
+    socks: Garment | None = None
     glasses: bool = False
     beard: bool = False
     stature: float = 1.0
@@ -77,16 +80,16 @@ def pick(rng: random.Random, options: Sequence[str], weights: Sequence[float] | 
     return rng.choices(options, weights)[0]
 
 
-def draw_look(rng: random.Random, accessories: float = 1.0) -> Look:
+def draw_look(rng: random.Random, accessories: float = 1.0, wraps: float = 0.0) -> Look:
     """Draw a person. ``accessories`` scales the chance of hats, bags, scarves, coats and the like (0:
-    none)."""
+    none), ``wraps`` is that of a headband or headscarf, and that of socks."""
     gender = pick(rng, ("female", "male"))
     age = pick(rng, ("adult", "elderly"), (5, 1))
     has = lambda chance: rng.random() < chance * accessories  # noqa: E731
     top, bottom, dress = _draw_outfit(rng, gender)
     coat = _draw_coat(rng) if has(0.14) and (top is None or top.sleeve != "sleeveless") else None
     shirt = top is not None and top.kind == "shirt" and coat is None
-    return Look(
+    look = Look(
         gender=gender,
         age=age,
         skin=pick(rng, tuple(SKIN)),
@@ -107,6 +110,7 @@ def draw_look(rng: random.Random, accessories: float = 1.0) -> Look:
         stature=rng.gauss(0.975 if gender == "female" else 1.02, 0.03),
         tints=tuple(rng.uniform(-0.06, 0.06) for _ in range(6)),
     )
+    return _wrapped(rng, look, wraps) if wraps else look  # drawn last: the rest of a look stays
 
 
 def draw_plain_look(rng: random.Random) -> Look:
@@ -225,6 +229,19 @@ def _draw_hat(rng: random.Random) -> Garment:
 def _draw_scarf(rng: random.Random) -> Garment:
     color, pattern, second = _color_pair(rng, ("solid", "striped"), (1, 1))
     return Garment("scarf", color, pattern, "wool", second=second)
+
+
+def _wrapped(rng: random.Random, look: Look, chance: float) -> Look:
+    """The look with a headband or headscarf, and with socks, where they would be seen."""
+    wrap = socks = None
+    if rng.random() < chance and look.hat is None:
+        kind = pick(rng, ("headband", "headscarf"))
+        color, pattern, second = _color_pair(rng, ("solid", "dotted"), (2, 0 if kind == "headband" else 1))
+        wrap = Garment(kind, color, pattern, "cotton", second=second)
+    lower = look.bottom or look.dress
+    if rng.random() < chance and look.shoes.kind != "boots" and lower is not None and lower.length != "long":
+        socks = Garment("socks", pick(rng, tuple(CLOTHES)), material="cotton")
+    return replace(look, wrap=wrap, socks=socks)
 
 
 def _draw_bag(rng: random.Random) -> Garment:

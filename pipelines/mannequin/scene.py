@@ -109,7 +109,7 @@ def render(
 
 
 def _draw_look(config: WorldConfig, rng: random.Random) -> Look:
-    return draw_plain_look(rng) if config.plain else draw_look(rng, config.accessories)
+    return draw_plain_look(rng) if config.plain else draw_look(rng, config.accessories, config.wraps)
 
 
 def _zoom(placement: Placement, window: tuple[float, float, float, float], config: WorldConfig) -> Placement:

@@ -25,6 +25,9 @@ def leg(s: Skeleton, side: str, look: Look) -> list[Shape]:
     bare = [Shape(*body.shin(s, side), skin, label, low, group=low)]
     if not trousers:
         bare.append(Shape(*body.thigh(s, side), skin, label, high, group=low, open_start=True))
+    if look.socks is not None:
+        sock = body.shin(s, side, 0.004, 0.58, 1.0)
+        bare.append(Shape(*sock, CLOTHES[look.socks.color], label, low))
     shapes = bare + shoe(s, side, look)
     if bottom is None or bottom.kind == "skirt":
         return shapes

@@ -81,7 +81,7 @@ def target_of(picture: Picture) -> Target:
 def color_names(look: Look, wall: str) -> dict[str, str]:
     """The named colours of a look, by region; what is covered by a coat or not there is left out."""
     names = {"shoes": look.shoes.color}
-    if look.hair is not None and look.hat is None:
+    if look.hair is not None and look.hat is None and look.wrap is None:
         names["hair"] = look.hair.color
     top = look.top or look.dress
     if top is not None and look.coat is None and top.pattern == "solid":

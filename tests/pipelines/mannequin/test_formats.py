@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from comfyui_figura.pipelines.common.dense_captions import SHOTS
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.mannequin import captions, formats, parts, storage
+from comfyui_figura.pipelines.mannequin import formats, parts, storage
 from comfyui_figura.pipelines.mannequin.configs import WorldConfig, catalogue, crowd, portraits, studio
 from comfyui_figura.pipelines.mannequin.scene import render
 from PIL import Image
@@ -53,7 +54,7 @@ def test_cosmicman_rows_name_pictures_and_maps_that_agree(cosmicman):
         texts, ids = json.loads(row["aa_text"]), json.loads(row["aa_ids"])
         assert len(texts) == len(ids) == 20
         assert all(value is None or all(0 <= label <= 17 for label in value) for value in ids)
-        assert row["person_type"] in captions.SHOT_TEXT
+        assert row["person_type"] in SHOTS
 
 
 def test_cosmicman_shards_are_complete_whatever_the_flush(tmp_path, monkeypatch):
