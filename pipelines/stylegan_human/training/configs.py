@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import FlagConversionOff
+from tyro.constructors import PrimitiveConstructorSpec
 
 from ...common.errors import FiguraInputError
 from ...common.training.configs import TrainerConfig
@@ -20,6 +23,23 @@ Preset = Literal[
 ]  # fmt: skip
 Pipe = Literal[
     "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "body",
+]  # fmt: skip
+
+
+def _meant(words: list[str]) -> bool:
+    """``--mirror``, ``--mirror 1`` and ``--mirror=True`` alike, as the published scripts' users type them."""
+    word = words[0].lower() if words else "true"
+    if word not in ("1", "true", "yes", "0", "false", "no"):
+        raise ValueError(f"{words[0]!r} is neither true nor false")
+    return word in ("1", "true", "yes")
+
+
+Switch = Annotated[
+    bool, FlagConversionOff,
+    PrimitiveConstructorSpec(
+        nargs=(0, 1), metavar="[BOOL]", instance_from_str=_meant,
+        is_instance=lambda value: isinstance(value, bool), str_from_instance=lambda value: [str(value)],
+    ),
 ]  # fmt: skip
 
 
@@ -54,13 +74,13 @@ class TrainConfig:
     tick: float = 4
     """Thousands of pictures in a tick."""
 
-    square: bool = False
+    square: Switch = False
     """Pictures as high as wide instead of twice as high."""
-    cond: bool = False
+    cond: Switch = False
     """Train on the labels in dataset.json."""
     subset: int | None = None
     """Use so many pictures, chosen by the seed, instead of all."""
-    mirror: bool = False
+    mirror: Switch = False
     """Show every picture mirrored too."""
     max_bad: float = 0.01
     """Share of unusable pictures that may be skipped."""
@@ -104,11 +124,11 @@ class TrainConfig:
     freezed: int = 0
     """Leave this many of the discriminator's first layers as --resume has them."""
 
-    fp32: bool = False
+    fp32: Switch = False
     """Full precision everywhere, and no clamping of feature maps."""
-    allow_tf32: bool = False
+    allow_tf32: Switch = False
     """Let the GPU round the factors of matrix products to 10 bits."""
-    nobench: bool = False
+    nobench: Switch = False
     """Do not let cuDNN try several algorithms first."""
 
     metrics: tuple[Literal["fid", "kid"], ...] = ("fid",)

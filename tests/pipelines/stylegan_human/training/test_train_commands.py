@@ -40,6 +40,30 @@ def test_the_published_flags_are_understood(pictures, capsys):
     assert shown["recipe"]["ada"]["pipe"] == "body"
 
 
+@pytest.mark.parametrize(
+    "words, mirror, square",
+    [
+        ("--mirror=1 --square=False", True, False),  # StyleGAN-Human's README
+        ("--mirror 1 --square 0 --fp32 true", True, False),
+        ("--mirror --cond=0", True, False),
+        ("--mirror=0", False, False),
+        ("--snap 250", False, False),
+    ],
+)
+def test_switches_take_a_value_or_none(pictures, tmp_path, capsys, words, mirror, square):
+    line = f"--outdir={tmp_path}/sg2/ --gpus=8 --aug=noaug --cfg=shhq {words} --dry-run"
+    figura("train", f"--data={pictures}", *line.split())
+    flags = json.loads(capsys.readouterr().out)["flags"]
+    assert (flags["mirror"], flags["square"]) == (mirror, square)
+    assert flags["fp32"] == ("fp32" in words)
+
+
+def test_a_switch_that_is_neither_is_refused(pictures, capsys):
+    with pytest.raises(SystemExit):
+        figura("train", "--data", pictures, "--mirror=perhaps", "--dry-run")
+    assert "--mirror" in capsys.readouterr().err
+
+
 def test_measure(pictures, tmp_path, capsys):
     for name in ("a", "b"):
         save_generator(tmp_path / f"{name}.safetensors", random_generator(tiny(2, 32)))
