@@ -264,6 +264,12 @@ def short_caption(picture: Picture, person: int = 0) -> str:
     return ", ".join([who, *(text for text in worn if text), _place(place)])
 
 
+def plain_caption(picture: Picture, short: bool) -> str:
+    """``short_caption`` for worlds whose clothes are all named by it (``WorldConfig.plain``), else
+    ``sentence``."""
+    return short_caption(picture) if short else sentence(picture)
+
+
 def _article(words: str) -> str:
     """``a`` or ``an`` in front, nothing in front of what comes in pairs."""
     if words.endswith(("pants", "shorts", "shoes", "boots", "sneakers")):

@@ -74,7 +74,7 @@ def pose_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:
     keypoints = torch.from_numpy(scored_keypoints(picture))
     return {
         "pixels": pixels_of(picture.image),
-        "caption": captions.sentence(picture),
+        "caption": captions.plain_caption(picture, config.plain),
         "keypoints": keypoints,
         "index": index,
     }
@@ -100,7 +100,7 @@ def parts_item(config: WorldConfig, seed: int, index: int) -> dict[str, Any]:
     pose = torch.from_numpy(target.iuv()).permute(2, 0, 1).float() / 255
     return {
         "pixels": pixels_of(target.image),
-        "caption": captions.sentence(target),
+        "caption": captions.plain_caption(target, config.plain),
         "pose": pose,
         "references": references,
         "index": index,

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..common.errors import FiguraInputError, FiguraMissingPackage
 from ..common.seeds import check_seed
+from ..pose.openpose_drawing import draw_openpose
 from . import captions, parts
 from .configs import WorldConfig, catalogue, crowd, demo, portraits, studio
 from .dataset import scored_keypoints
@@ -46,10 +47,6 @@ class _World:
     def describe(self) -> Row:
         """The set's identity for world.json."""
         return {"config": json.loads(json.dumps(asdict(self.config))), "seed": self.seed}
-
-    def sentence(self, picture: Picture) -> str:
-        """A plain caption; the short one where a world's clothes are all named by it."""
-        return captions.short_caption(picture) if self.config.plain else captions.sentence(picture)
 
     def draw(self, index: int) -> Picture:
         """Picture ``index`` of this world."""
@@ -150,7 +147,7 @@ class HumanSD(_World):
             "split": "validation" if index % 20 >= 18 else "training",
             "img_path": f"{base}/images/{stem}.jpg",
             "pose_path": f"{base}/pose/{stem}.npz",
-            "prompt": self.sentence(picture),
+            "prompt": captions.plain_caption(picture, self.config.plain),
         }
         pose = pose_file(picture, self.plain_poses)
         return Encoded({row["img_path"]: jpeg(picture.image), row["pose_path"]: pose}, row)
@@ -208,8 +205,8 @@ def pose_file(picture: Picture, plain: bool) -> bytes:
 
 
 class Parts2Whole(_World):
-    """Pairs: a target, its caption and IUV, and the parts of the same person in another pose with their
-    masks.
+    """Pairs: a target, its caption, IUV and OpenPose picture, and the parts of the same person in another
+    pose with their masks.
 
     ``rgba`` also writes every part as RGBA picture and lists them in train_rgba.jsonl.
     """
@@ -239,6 +236,9 @@ class Parts2Whole(_World):
         files = {
             f"images/{target_id}.jpg": jpeg(target.image),
             f"densepose/{target_id}_densepose.png": png(target.iuv()),
+            f"openpose/{target_id}_openpose.png": png(
+                draw_openpose(scored_keypoints(target), *target.parts.shape)
+            ),
         }
         appearance, mask, rgba = {}, {}, {}
         for label, (image, inside) in parts.reference_parts(self.config, self.seed, index).items():
@@ -253,10 +253,10 @@ class Parts2Whole(_World):
             "target_id": target_id,
             "reference_id": reference_id,
             "target": f"images/{target_id}.jpg",
-            "caption": self.sentence(target),
+            "caption": captions.plain_caption(target, self.config.plain),
             "appearance": appearance,
             "mask": mask,
-            "structure": {"densepose": f"densepose/{target_id}_densepose.png"},
+            "structure": {kind: f"{kind}/{target_id}_{kind}.png" for kind in ("densepose", "openpose")},
         }
         return Encoded(files, {"row": row, "rgba": rgba, "test": index % 20 == 19})
 

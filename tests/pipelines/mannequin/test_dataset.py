@@ -6,8 +6,10 @@ import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
 from comfyui_figura.pipelines.mannequin import dataset as datasets
-from comfyui_figura.pipelines.mannequin.configs import catalogue, crowd, portraits, studio
+from comfyui_figura.pipelines.mannequin.captions import short_caption
+from comfyui_figura.pipelines.mannequin.configs import catalogue, crowd, demo, portraits, studio
 from comfyui_figura.pipelines.mannequin.dataset import MannequinDataset
+from comfyui_figura.pipelines.mannequin.scene import render
 from torch.utils.data import DataLoader
 
 ITEMS = [
@@ -76,6 +78,12 @@ def test_parts_item_has_masks_and_a_pose_in_0_1():
 def test_bad_arguments_are_refused(bad):
     with pytest.raises(FiguraInputError):
         MannequinDataset(portraits(32, 16), **bad)
+
+
+@pytest.mark.parametrize("item", [datasets.pose_item, datasets.parts_item])
+def test_the_demo_world_has_its_short_captions_in_memory_too(item):
+    data = MannequinDataset(demo(96, 48), 1, 3, item)
+    assert data[0]["caption"] == short_caption(render(demo(96, 48), 3, 0))
 
 
 def test_iteration_ends():

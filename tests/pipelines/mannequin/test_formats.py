@@ -141,6 +141,9 @@ def test_parts2whole_rows_name_pairs_that_exist(parts2whole):
                 assert 0.005 < share < 0.8, (label, share)
         with Image.open(parts2whole / row["structure"]["densepose"]) as pose:
             iuv = np.asarray(pose)
+        with Image.open(parts2whole / row["structure"]["openpose"]) as pose:
+            drawn = np.asarray(pose).any(-1)
+        assert drawn.shape == (110, 75) and (drawn & (iuv[..., 2] > 0)).sum() > 0.5 * drawn.sum()
         assert iuv.shape == (110, 75, 3) and 10 < len(np.unique(iuv[..., 2])) and iuv[..., 2].max() <= 24
 
 
