@@ -16,7 +16,7 @@ def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
     from ..common.training.loop import train
     from .vae_task import VaeTask
 
-    result = train(VaeTask(config), config.trainer, console("base vae"), asdict(config))
+    result = train(VaeTask(config), config.trainer, console("base vae", "sample"), asdict(config))
     print(f"{result.steps} updates in {config.trainer.out}")
 
 
@@ -34,7 +34,7 @@ def text(config: Annotated[TextConfig, arg(name="")]) -> None:
     from ..common.training.loop import train
 
     task = DiffusionTask(config, console("encoding"))
-    result = train(task, config.trainer, console("base text"), asdict(config))
+    result = train(task, config.trainer, console("base text", "sample"), asdict(config))
     print(f"{result.steps} updates in {config.trainer.out}")
 
 

@@ -30,11 +30,11 @@ def part(progress: Progress, index: int, parts: int) -> Progress:
     return report
 
 
-def console(description: str) -> Progress:
-    """Return a listener that draws a tqdm bar on the terminal."""
+def console(description: str, unit: str = "step") -> Progress:
+    """Return a listener that draws a tqdm bar on the terminal; its speed is in ``unit``/s."""
     from tqdm import tqdm
 
-    bar = tqdm(desc=description, unit="step")
+    bar = tqdm(desc=description, unit=unit, unit_scale=unit != "step")
 
     def update(done: int, total: int, preview: Tensor | None = None) -> None:
         bar.total = total

@@ -23,7 +23,9 @@ def train(config: Annotated[TrainConfig, arg(name="")]) -> None:
     from ..common.training.loop import train as run
     from .train import HolaTask
 
-    result = run(HolaTask(config, console("encoding")), config.trainer, console("cosmicman"), asdict(config))
+    result = run(
+        HolaTask(config, console("encoding")), config.trainer, console("cosmicman", "sample"), asdict(config)
+    )
     print(f"{result.steps} updates in {config.trainer.out}")
 
 

@@ -1,6 +1,7 @@
 """Exponential moving average of weights (Polyak averaging), as every paper here samples from."""
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
 
@@ -13,16 +14,13 @@ def update_average(average: nn.Module, module: nn.Module, beta: float) -> None:
         module: as accelerate wrapped it, or bare. Sharded parameters are gathered one at a time.
         beta: 0 copies, 1 keeps.
     """
-    source = dict(_unwrapped(module).named_parameters())
+    module = extract_model_from_parallel(module, keep_torch_compile=False)
+    source = dict(module.named_parameters())
     for name, kept in average.named_parameters():
         kept.copy_(torch.lerp(_whole(source[name]).to(kept), kept, beta))  # exact at both ends
-    buffers = dict(_unwrapped(module).named_buffers())
+    buffers = dict(module.named_buffers())
     for name, kept in average.named_buffers():
         kept.copy_(_whole(buffers[name]))
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    return module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -173,10 +173,21 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def restore(path: Path, task: Task, accelerator: Accelerator) -> dict[str, Any]:
-    """Put a checkpoint back into modules, averages, optimisers, schedules and task; return its JSON state."""
+    """Put a checkpoint back into modules, averages, optimisers, schedules and task; return its JSON state.
+
+    Raises:
+        FiguraInputError: it is of other networks than the task's.
+    """
     state, whole = read_state(path), nn.ModuleDict(task.modules)
-    set_model_state_dict(whole, _tensors(path / "weights.safetensors"), options=WHOLE)  # type: ignore[arg-type]
-    nn.ModuleDict(task.averages).load_state_dict(_tensors(path / "averages.safetensors"))
+    weights, averages = _tensors(path / "weights.safetensors"), _tensors(path / "averages.safetensors")
+    try:
+        set_model_state_dict(whole, weights, options=WHOLE)  # type: ignore[arg-type]
+        nn.ModuleDict(task.averages).load_state_dict(averages)
+    except RuntimeError as error:  # torch's, for names and shapes that differ
+        raise FiguraInputError(
+            "this run's folder", "a checkpoint of networks of other names or sizes", "one of this run's",
+            "Use the settings that the run began with, another folder, or --trainer.no-resume.",
+        ) from error  # fmt: skip
     _restore_optimizers(whole, task, _tensors(path / "optimizers.safetensors"), state["groups"])
     for name, schedule in task.schedules.items():
         schedule.load_state_dict(state["schedules"][name])

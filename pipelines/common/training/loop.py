@@ -88,13 +88,14 @@ class _Run:
         first = self._resume()
         self.records.open(first)
         done, stop = first, StopRequest(self.accelerator.num_processes == 1)
+        self.logged = first
         with ThreadPoolExecutor(1) as self.saver, stop:
             if first == 0:
                 self._sample(0)
                 self._measure(0, self.task.measured_untrained)
-            self.clock = time.perf_counter()
-            for step, indices, batch in self._batches(first):
-                self._update(step, indices, batch)
+            self.clock = time.perf_counter()  # when the update whose time is next written began
+            for step, batch in self._batches(first):
+                self._update(step, batch)
                 done = step + 1
                 self._after(done, stop.asked)
                 self.progress(done * self.config.batch, self.config.steps * self.config.batch)
@@ -121,17 +122,14 @@ class _Run:
         self.bad_steps, self.window = state["bad_steps"], state["window"]
         return state["step"]
 
-    def _batches(self, first: int) -> Iterator[tuple[int, list[int], Any]]:
-        """(step, this process's indices, its samples) of every update left, fetched ahead."""
+    def _batches(self, first: int) -> Iterator[tuple[int, Any]]:
+        """(step, this process's samples) of every update left, fetched ahead."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-        waiting: deque[tuple[int, list[int], Future]] = deque()
+        waiting: deque[tuple[int, Future]] = deque()
         with ThreadPoolExecutor(max(self.config.workers, 1)) as pool:
             try:
                 for step in range(first, self.config.steps):
-                    indices = indices_of(
-                        self.config.seed, step, self.config.batch, self.task.length, rank, processes
-                    )
-                    waiting.append((step, indices, pool.submit(self.task.batch, indices)))
+                    waiting.append((step, pool.submit(self.task.batch, self._indices(step, rank, processes))))
                     if len(waiting) > self.config.workers:
                         yield _fetched(*waiting.popleft())
                 while waiting:
@@ -139,7 +137,12 @@ class _Run:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _update(self, number: int, indices: list[int], batch: Any) -> None:
+    def _indices(self, step: int, rank: int = 0, processes: int = 1) -> list[int]:
+        """What update ``step`` sees in one of several processes; without them in all together."""
+        config = self.config
+        return indices_of(config.seed, step, config.batch, self.task.length, rank, processes)
+
+    def _update(self, number: int, batch: Any) -> None:
         set_seed(key(self.config.seed, number, self.accelerator.process_index, "global"))
         step = Step(number, self.task, self.config, self.accelerator)
         values = self.task.update(batch, step)
@@ -147,7 +150,7 @@ class _Run:
             self.window.append({name: _detached(value) for name, value in values.items()})
             return
         self.bad_steps += 1
-        names = self.task.names(indices)
+        names = self.task.names(self._indices(number))
         self.records.bad_batch(number, names)
         LOG.warning("Update %d skipped: not finite. Its samples: %s", number, ", ".join(names[:8]))
         if self.bad_steps > self.config.max_bad_steps:
@@ -162,11 +165,13 @@ class _Run:
         last = done == self.config.steps
         if done % self.config.log_every == 0 or last:
             self._log(done)
+        began = time.perf_counter()
         self._measure(done, last or _due(done, self.config.measure_every))
         if _due(done, self.config.sample_every) or (last and self.config.sample_every):
             self._sample(done)
         if done % self.config.checkpoint_every == 0 or last or stopping:
             self._save(done)
+        self.clock += time.perf_counter() - began  # the speed is that of updates alone
 
     def _log(self, done: int) -> None:
         window, self.window = self.window, []
@@ -176,8 +181,8 @@ class _Run:
             means[name] = self._over_processes(sum(given) / len(given))
         self.records.line(done, means)
         now = time.perf_counter()
-        self.records.speed(done, now - self.clock, self.config.log_every * self.config.batch)
-        self.clock = now
+        self.records.speed(done, now - self.clock, (done - self.logged) * self.config.batch)
+        self.clock, self.logged = now, done
 
     def _over_processes(self, value: Tensor | float) -> float:
         if self.accelerator.num_processes == 1:
@@ -221,19 +226,20 @@ def _prepare(task: Task, accelerator: Accelerator) -> None:
         for module in task.modules.values():
             module.to(accelerator.device)
         return
-    names = [*task.modules, *task.optimizers]
-    prepared = accelerator.prepare(*task.modules.values(), *task.optimizers.values())
-    by_name = list(zip(names, prepared if isinstance(prepared, tuple) else (prepared,), strict=True))
-    task.modules.update(by_name[: len(task.modules)])
-    task.optimizers.update(by_name[len(task.modules) :])
+    for name, module in task.modules.items():  # one by one: FSDP2 takes a single module at a time
+        own = {id(parameter) for parameter in module.parameters()}
+        theirs = [n for n, o in task.optimizers.items() if id(o.param_groups[0]["params"][0]) in own]
+        prepared = accelerator.prepare(module, *(task.optimizers[n] for n in theirs))
+        task.modules[name], *optimizers = prepared if theirs else (prepared,)
+        task.optimizers.update(zip(theirs, optimizers, strict=True))
 
 
 def _due(done: int, every: int) -> bool:
     return every > 0 and done % every == 0
 
 
-def _fetched(step: int, indices: list[int], batch: Future) -> tuple[int, list[int], Any]:
-    return step, indices, batch.result()
+def _fetched(step: int, batch: Future) -> tuple[int, Any]:
+    return step, batch.result()
 
 
 def _detached(value: Tensor | float) -> Tensor | float:

@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from ..files import atomic_path
 from .configs import TrainerConfig
 from .logs import read_log
 
+LOG = logging.getLogger(__name__)
 PACKAGES = ("torch", "accelerate", "diffusers", "transformers", "numpy", "opencv-python-headless")
 MAY_CHANGE = {"out", "steps", "keep", "resume", "workers", "max_bad_steps", "cpu"}  # between two starts
 GRID_COLUMNS = 8
@@ -47,7 +49,9 @@ class Records:
     def _run_file(self, resumed: bool) -> None:
         path, settings = self.out / "run.json", _settings(self._config)
         if resumed and path.is_file():
-            _same_run(json.loads(path.read_text(encoding="utf-8"))["trainer"], settings)
+            before = json.loads(path.read_text(encoding="utf-8"))
+            _same_run(before["trainer"], settings)
+            _say_changes(_flat(before.get("task", {})), _flat(json.loads(_json(self._about))))
         content = {
             "trainer": settings,
             "task": dict(self._about),
@@ -57,7 +61,7 @@ class Records:
             "python": platform.python_version(),
         }
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+            temporary.write_text(_json(content), encoding="utf-8")
 
     def line(self, step: int, values: Mapping[str, float]) -> None:
         """One line of the log: ``step`` updates are done."""
@@ -134,6 +138,25 @@ def _same_run(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             ", ".join(f"{before[name]}" for name in changed) + ", as the run began with",
             "Use the same settings, another folder, or --trainer.no-resume to begin anew.",
         )
+
+
+def _say_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """A task's settings may change (a longer run, another metric), but not unnoticed."""
+    for name in now:
+        if not name.startswith("trainer.") and name in before and before[name] != now[name]:
+            LOG.warning("The run goes on with %s %s; so far it was %s.", name, now[name], before[name])
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` -> ``{"a.b": 1}``."""
+    flat = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(dict(content), indent=1, default=str)
 
 
 def _tensorboard(accelerator: Accelerator) -> Any:

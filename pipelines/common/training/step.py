@@ -66,7 +66,7 @@ class Step:
         parameters = [p for group in chosen.param_groups for p in group["params"] if p.grad is not None]
         if not self._task.wrapped:
             self._average(parameters)
-        good = self._all_finite(self._clip(parameters))
+        good = self._all_finite(self._clip(chosen, parameters))
         if good or _scaled(chosen):  # a gradient scaler skips by itself, and must see it to lower its scale
             chosen.step()
         if good and optimizer in self._task.schedules:
@@ -90,13 +90,11 @@ class Step:
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):  # type: ignore[union-attr]
             gradient.copy_(part.view_as(gradient))
 
-    def _clip(self, parameters: list[Tensor]) -> Tensor:
+    def _clip(self, optimizer: Any, parameters: list[Tensor]) -> Tensor:
         """Clip where the configuration says so; return the gradients' norm before it."""
-        limit = self._config.clip_norm or float("inf")
-        if self._task.wrapped:
-            norm = self.accelerator.clip_grad_norm_(parameters, limit)
-        else:
-            norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        if _scaled(optimizer):  # accelerate's own clipping would also unscale what other optimisers own
+            self.accelerator.unscale_gradients(optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self._config.clip_norm or float("inf"))
         norm = torch.as_tensor(norm, device=self.device)
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # type: ignore[operator]
 

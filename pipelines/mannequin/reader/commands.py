@@ -20,6 +20,9 @@ class ReadConfig:
     """JSON lines {"file": …, "caption": …}: how far the pictures show what was asked."""
     reader: Path | None = None
     """Another reader's file; without it the one that the pack ships."""
+    through: Path | None = None
+    """An autoencoder's folder: the accuracy is that on figures sent through it, the ceiling of whatever is
+    drawn behind it."""
     count: int = 240
     """Figures for the accuracy."""
     out: Path | None = None
@@ -34,7 +37,7 @@ def train_reader(config: Annotated[ReaderConfig, arg(name="")]) -> None:
     from ...common.training.loop import train
     from .training import ReaderTask
 
-    result = train(ReaderTask(config), config.trainer, console("figures"), about=asdict(config))
+    result = train(ReaderTask(config), config.trainer, console("figures", "sample"), about=asdict(config))
     print(f"{result.steps} updates; {config.trainer.out / 'reader.safetensors'}")
 
 
@@ -46,7 +49,7 @@ def read(config: Annotated[ReadConfig, arg(name="")]) -> None:
     from .reading import SHIPPED, load_reader
 
     reader = load_reader(config.reader or SHIPPED)
-    results = _own_accuracy(reader, config.count) if config.images is None else _folder(reader, config)
+    results = _folder(reader, config) if config.images is not None else _own_accuracy(reader, config)
     text = json.dumps(results, indent=1)
     if config.out is not None:
         with atomic_path(config.out) as temporary:
@@ -54,17 +57,39 @@ def read(config: Annotated[ReadConfig, arg(name="")]) -> None:
     print(text)
 
 
-def _own_accuracy(reader: Any, count: int) -> dict[str, Any]:
+def _own_accuracy(reader: Any, config: ReadConfig) -> dict[str, Any]:
     from ...common.errors import FiguraInputError
     from .scores import accuracy, attribute_fit, render_distance
 
+    count = config.count
     if not 2 <= count <= 100_000:
         raise FiguraInputError("count", str(count), "2 to 100000 figures")
+    if config.through is not None:
+        return _behind(reader, config.through, count)
     scores = accuracy(reader, count) | {
         f"r2 {name}": fit for name, fit in attribute_fit(reader, count).items()
     }
     scores |= render_distance(reader)
     return {name: round(value, 4) for name, value in scores.items()}
+
+
+def _behind(reader: Any, folder: Path, count: int) -> dict[str, Any]:
+    """Accuracy on standing (``demo_…``) and ``lively_…`` figures sent through an autoencoder."""
+    from ...common import base_model
+    from ...common.base_parts import read_module
+    from .scores import round_trip_scores
+
+    settings, state = read_module(folder)
+    vae: Any = base_model.build_vae(state, settings, folder.name).float()
+
+    def there_and_back(pixels: Any) -> Any:
+        return vae.decode(vae.encode(pixels).latent_dist.mean).sample
+
+    return {
+        f"{name}_{key}": round(value, 4)
+        for world, name in enumerate(("demo", "lively"))
+        for key, value in round_trip_scores(reader, there_and_back, count, world).items()
+    }
 
 
 def _folder(reader: Any, config: ReadConfig) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 import json
 import logging
-import os
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
+from ...common.processes import rank_and_count
 from ...common.progress import console, silent
 from ...common.training.loop import TrainResult
 from ...common.training.loop import train as train_task
@@ -28,7 +28,7 @@ def run(config: TrainConfig) -> TrainResult | None:
         FiguraInputError: settings, data or a starting network that cannot be used; see their own modules.
     """
     config.check()
-    processes, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    rank, processes = rank_and_count()
     data = AlignedImages(
         config.data, config.square, config.cond, config.mirror, config.subset, config.seed, config.max_bad
     )
@@ -45,7 +45,7 @@ def run(config: TrainConfig) -> TrainResult | None:
         networks = resumed_networks(settled, config.seed, config.resume)
     measuring = Measuring(trainer.out, rank == 0, ruler_of(config, data))
     task = GanTask(settled, networks, data, config.seed, config.freezed, measuring)
-    result = train_task(task, trainer, console("training") if rank == 0 else silent, about)
+    result = train_task(task, trainer, console("training", "sample") if rank == 0 else silent, about)
     if rank == 0:
         print(f"{result.steps * settled.batch / 1000:.1f} kimg in {trainer.out}; {data.bad.report()}")
         if measuring.best is not None:

@@ -20,12 +20,14 @@ class Regression(Task):
 
     length = 37  # odd, so that batches lie across epochs
 
-    def __init__(self, wrapped: bool = True, pause: float = 0.0, bad: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, wrapped: bool = True, pause: float = 0.0, bad: tuple[int, ...] = (), chance: bool = True
+    ) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.wrapped, self.pause, self.bad = wrapped, pause, bad
+        self.wrapped, self.pause, self.bad, self.chance = wrapped, pause, bad, chance
         self.modules = {
-            "one": nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 1)),
+            "one": nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2 * chance), nn.ReLU(), nn.Linear(8, 1)),
             "two": nn.Linear(4, 1),
         }
         self.averages = {"one": copy.deepcopy(self.modules["one"])}
@@ -45,7 +47,7 @@ class Regression(Task):
         for part in step.parts(batch):
             x = part["x"].to(step.device)
             noise = torch.randn(x.shape, generator=step.generator("noise")).to(x)
-            x, wanted = x + 0.1 * noise, x.sum(1, keepdim=True)
+            x, wanted = x + 0.1 * self.chance * noise, x.sum(1, keepdim=True)
             for name in ("one", "two"):
                 loss = (self.modules[name](x) - wanted).square().mean() / step.rounds
                 if step.number in self.bad:

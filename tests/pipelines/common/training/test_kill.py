@@ -6,6 +6,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
+from comfyui_figura.pipelines.common.training.order import indices_of
+from comfyui_figura.pipelines.common.weights import load_state_dict
 
 PROGRAM = Path(__file__).with_name("regression.py")
 KILLS = int(os.environ.get("FIGURA_KILLS") or 2)
@@ -112,8 +115,23 @@ def test_a_polite_stop_saves_first(tmp_path):
     assert f"step_{RUN['steps']:08d}" in checkpoints(tmp_path)
 
 
-def test_sharded_weights_are_saved_whole_and_come_back(tmp_path):
-    running = launch(Path(__file__).with_name("sharded.py"), str(tmp_path), 2)
-    said, errors = zip(*(process.communicate(timeout=300) for process in running), strict=True)
-    assert all(process.returncode == 0 for process in running), "".join(errors)
-    assert sorted(said)[-1].startswith("same") and "same 0" not in "".join(said[:1])
+def test_a_bad_batch_is_named_whole_by_two_processes(tmp_path):
+    settings = {"out": str(tmp_path), "steps": 3, "batch": 8, "sample_every": 0, "task": {"bad": [1]}}
+    finish(launch(PROGRAM, json.dumps(settings), 2))
+    (line,) = [json.loads(text) for text in (tmp_path / "bad_batches.jsonl").read_text().splitlines()]
+    assert line == {"step": 1, "names": [str(i) for i in indices_of(0, 1, 8, 37)]}
+
+
+def test_a_sharded_run_saves_whole_weights_and_resumes_bit_identically(tmp_path):
+    """FSDP2, two networks with an optimiser each: the second half again, from the first's checkpoint."""
+    settings = {"out": str(tmp_path), "steps": 12, "batch": 8, "checkpoint_every": 6, "sample_every": 0}
+    last, saved = tmp_path / "checkpoints" / "step_00000012", []
+    for _ in range(2):
+        finish(launch(Path(__file__).with_name("sharded.py"), json.dumps(settings), 2))
+        saved.append({path.name: path.read_bytes() for path in last.iterdir()})
+        weights = load_state_dict(last / "weights.safetensors")
+        averages = load_state_dict(last / "averages.safetensors")
+        shutil.rmtree(last)
+    assert saved[0] == saved[1] and len(saved[0]) == 5
+    assert weights["one.0.weight"].shape == averages["one.0.weight"].shape == (8, 4), "a shard, not the whole"
+    assert not weights["one.0.weight"].equal(averages["one.0.weight"])
