@@ -227,6 +227,17 @@ def test_a_pass_that_changes_nothing_costs_nothing(shipped):
     assert ruined["clothes_colors"] < 0.3
 
 
+def test_the_command_measures_behind_an_autoencoder(tmp_path, shipped, capsys):
+    """The demo bases' own: clothes are read through it, the wall's colour suffers (docs/results)."""
+    vae = SHIPPED.parents[1] / "base" / "vae"
+    commands.read(commands.ReadConfig(through=vae, count=8, out=tmp_path / "o.json"))
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert found["demo_clothes_colors"] >= 0.95 and found["lively_clothes_colors"] >= 0.9
+    direct = scores.truth_scores(shipped.read(scores.held_out(8)[0]), scores.held_out(8)[1])
+    assert {f"demo_{name}" for name in direct} <= set(found)
+    assert 0.5 < found["demo_iou_figure"] < direct["iou_figure"]
+
+
 def test_softening_is_a_function_of_its_generator_and_keeps_the_range():
     pixels = data.Figures(3).batch([0, 1, 2, 3])["pixels"]
     one, two = (softening.soften(pixels, torch.Generator().manual_seed(5)) for _ in range(2))
