@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.common.training import checkpoint
+from comfyui_figura.pipelines.common.training import checkpoint, loop
 from comfyui_figura.pipelines.common.training.averages import update_average
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig
 from comfyui_figura.pipelines.common.training.loop import train
@@ -94,24 +94,33 @@ def test_rounds_sum_to_the_same_gradient(tmp_path, wrapped):
 
 
 @pytest.fixture
-def any_precision():
-    """accelerate keeps one precision per process."""
-    AcceleratorState._reset_state()
-    yield AcceleratorState._reset_state
+def half_precision(monkeypatch):
+    """accelerate keeps one precision per process, and scales fp16's losses where it finds a GPU."""
+    made = loop._accelerator
+
+    def accelerator(config):
+        AcceleratorState._reset_state()
+        found = made(config)
+        if config.mixed_precision == "fp16":
+            found.scaler, found.native_amp = torch.amp.GradScaler("cpu"), True
+        return found
+
+    monkeypatch.setattr(loop, "_accelerator", accelerator)
+    yield
     AcceleratorState._reset_state()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_learns_as_full_does(tmp_path, precision, any_precision):
-    """fp16 scales losses: each optimiser's gradients must be unscaled once. A sum of four numbers learned in
-    20 updates is far from where it began, and half precision's rounding (bf16: 1 in 256) moves it little."""
+def test_half_precision_learns_as_full_does(tmp_path, half_precision, precision):
+    """fp16 scales losses, and each optimiser's gradients must be unscaled once: twice, and the second network
+    stays where it was. The first steps of fp16 overflow and lower the scale, so it comes a little less far.
+    """
     start = Regression(chance=False)
     full, _ = run(tmp_path / "full", clip_norm=1.0, task={"chance": False})
-    any_precision()
     half, _ = run(tmp_path / "half", clip_norm=1.0, mixed_precision=precision, task={"chance": False})
     for name in ("one", "two"):
         a, b, begin = (next(task.modules[name].parameters()) for task in (full, half, start))
-        assert (a - b).norm() < 0.1 * (a - begin).norm(), name
+        assert (a - b).norm() < (0.1 if precision == "bf16" else 0.3) * (a - begin).norm(), name
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog):
