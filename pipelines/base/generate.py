@@ -25,20 +25,19 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
     path = base_model.find(config.base_path, "base", "figura base new makes a tiny one.")
     base = base_model.open_base(path, unet=True).to(find_device(config.device), torch.float32, torch.float32)
     assert base.unet is not None
-    own = share(prompts)
-    for first in range(0, len(own), BATCH):
-        some = own[first : first + BATCH]
+    groups = [range(first, min(first + BATCH, len(prompts))) for first in range(0, len(prompts), BATCH)]
+    for _, group in share(groups):  # the same pictures stand together, however many processes there are
         pictures = draw_captions(
-            base.unet, base.encoders, base.vae, [prompt for _, prompt in some],
-            [seeds[index] for index, _ in some], size=config.size, guidance=config.scale, steps=config.steps,
+            base.unet, base.encoders, base.vae, [prompts[index] for index in group],
+            [seeds[index] for index in group], size=config.size, guidance=config.scale, steps=config.steps,
             negative=config.negative, sampler=config.sampler, schedule=base.scheduler,
         )  # fmt: skip
-        for (index, prompt), image in zip(some, to_image(pictures), strict=True):
-            file = config.outdir / file_name(index, prompt)
+        for index, image in zip(group, to_image(pictures), strict=True):
+            file = config.outdir / file_name(index, prompts[index])
             image = image.repeat_interleave(config.enlarge, 0).repeat_interleave(config.enlarge, 1)
-            write_picture(file, image, _settings(config, prompt, seeds[index]))
+            write_picture(file, image, _settings(config, prompts[index], seeds[index]))
             yield file
-        progress(first + len(some), len(own))
+        progress(group.stop, len(prompts))
 
 
 def _settings(config: GenerateConfig, prompt: str, seed: int) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from comfyui_figura.pipelines.base import generate
 from comfyui_figura.pipelines.base.configs import GenerateConfig, PackConfig, ScoreConfig
-from comfyui_figura.pipelines.base.generate import run
 from comfyui_figura.pipelines.base.pack import write_packed
 from comfyui_figura.pipelines.base.score import scored
 from comfyui_figura.pipelines.common import base_model
@@ -22,29 +22,32 @@ def config(bases, tmp_path):
 
 
 def test_a_picture_is_that_of_its_seed_alone(config, tmp_path):
-    together = list(run(config))
+    together = list(generate.run(config))
     assert [path.name[:4] for path in together] == ["0000", "0001", "0002", "0003"]
     alone = replace(config, prompts=PROMPTS[1:], images=1, seed=config.seed + 3, outdir=tmp_path / "alone")
-    (path,) = run(alone)
+    (path,) = generate.run(alone)
     assert path.read_bytes() != together[2].read_bytes()  # the same prompt, another seed
     assert (read_image(path) == read_image(together[3])).all()
 
 
 def test_processes_share_the_prompts(config, tmp_path, monkeypatch):
-    whole = {path.name: path.read_bytes() for path in run(config)}
+    monkeypatch.setattr(generate, "BATCH", 2)
+    whole = {path.name: path.read_bytes() for path in generate.run(config)}
     monkeypatch.setenv("WORLD_SIZE", "2")
     shared = {}
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
-        own = list(run(replace(config, outdir=tmp_path / rank)))
+        own = list(generate.run(replace(config, outdir=tmp_path / rank)))
         assert len(own) == 2
         shared |= {path.name: path.read_bytes() for path in own}
     assert shared == whole
 
 
 def test_enlarged_pixels_are_squares(config, tmp_path):
-    (small,) = run(replace(config, prompts=PROMPTS[:1], images=1))
-    (large,) = run(replace(config, prompts=PROMPTS[:1], images=1, enlarge=3, outdir=tmp_path / "large"))
+    (small,) = generate.run(replace(config, prompts=PROMPTS[:1], images=1))
+    (large,) = generate.run(
+        replace(config, prompts=PROMPTS[:1], images=1, enlarge=3, outdir=tmp_path / "large")
+    )
     assert read_image(large).shape[1:3] == (192, 96)
     assert (read_image(large)[:, 1::3, 1::3] == read_image(small)).all()
 
@@ -56,7 +59,7 @@ def test_enlarged_pixels_are_squares(config, tmp_path):
 )  # fmt: skip
 def test_settings_that_cannot_work(config, change):
     with pytest.raises(FiguraInputError):
-        list(run(replace(config, **change)))
+        list(generate.run(replace(config, **change)))
 
 
 @pytest.mark.parametrize("family", ["sd15", "sd21"])
