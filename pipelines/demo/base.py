@@ -11,10 +11,10 @@ from . import DemoResult
 
 SHIPPED = Path(__file__).parent / "models" / "base"
 PROMPTS = (
-    "a woman with long brown hair, red sweater, blue trousers, white shoes, in front of a beige wall",
+    "a woman with long brown hair, red sweater, blue pants, white shoes, in front of a beige wall",
     "a man with short black hair, yellow t-shirt, green shorts, black boots, in front of a light blue wall",
     "a woman with short blond hair, purple tank top, orange skirt, red shoes, in front of a gray wall",
-    "a man with short gray hair, white sweater, black trousers, green shoes, in front of a pink wall",
+    "a man with short gray hair, white sweater, black pants, green shoes, in front of a pink wall",
 )
 EACH = 2
 
