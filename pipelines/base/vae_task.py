@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..common.bad_samples import BadSamples
 from ..common.named_function import named
-from ..common.people_dataset import PeopleDataset, pixels_of
+from ..common.people_dataset import open_sets, pixels_of, trained_on
 from ..common.schedules import cosine_with_warmup
 from ..common.training.averages import update_average
 from ..common.training.step import Step
@@ -90,13 +89,9 @@ class VaeTask(Task):
         super().__init__()
         config.check()
         self.config = config
-        self.sets = [
-            PeopleDataset(folder, config.size, bad=BadSamples(config.bad_limit, folder.name))
-            for folder in config.data
-        ]
-        for people in self.sets:
-            people.check_lists()
-        self.places = [(s, i) for s, people in enumerate(self.sets) for i in range(self._kept(people))]
+        self.sets = open_sets(config.data, config.size, config.bad_limit)
+        kept = [trained_on(people, config.held_out) for people in self.sets]
+        self.places = [(number, place) for number, count in enumerate(kept) for place in range(count)]
         extra = int(len(self.places) * config.skeletons / (1 - config.skeletons))
         self.length = len(self.places) + extra
         self.score = named(config.score)
@@ -112,10 +107,6 @@ class VaeTask(Task):
                 optimizer, lambda step: cosine_with_warmup(step, warmup, steps)
             )
         }
-
-    def _kept(self, people: PeopleDataset) -> int:
-        """How many pictures of a folder are trained on; at least half, however small the folder is."""
-        return max(len(people) - self.config.held_out, (len(people) + 1) // 2)
 
     def batch(self, indices: list[int]) -> dict[str, Tensor]:
         """``pixels`` [B, 3, H, W] and ``weights`` [B, 1, H, W]; places after the pictures are skeletons."""
@@ -163,7 +154,7 @@ class VaeTask(Task):
         """Pixels, figure masks [B, 1, H, W] and records that training never sees, evenly from all folders."""
         pictures, masks, records = [], [], []
         for people in self.sets:
-            first = self._kept(people)
+            first = trained_on(people, self.config.held_out)
             for place in range(first, min(len(people), first + -(-count // len(self.sets)))):
                 own, image, labels = people.read(place)
                 pictures.append(image)
@@ -199,7 +190,7 @@ class VaeTask(Task):
     def finish(self, out: Path) -> None:
         """Write ``<out>/vae/``: the averaged autoencoder, standardised, in diffusers' layout, fp32."""
         people = self.sets[0]
-        count = min(STATISTICS, self._kept(people))
+        count = min(STATISTICS, trained_on(people, self.config.held_out))
         pixels = pixels_of([people.read(place)[1] for place in range(count)])
         vae: Any = deepcopy(self.averages["vae"]).cpu().vae
         standardise.fold(vae, *standardise.latent_statistics(vae, pixels))

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import base_model, diffusion, text
-from .bad_samples import BadSamples
 from .captioned import draw_captions, whole_picture
 from .compact_text import CompactText, words_of
 from .dense_captions import all_texts, join, varied_texts
@@ -27,7 +26,7 @@ from .diffusion_configs import DiffusionConfig
 from .errors import FiguraInputError
 from .latent_cache import cached_moments
 from .named_function import named
-from .people_dataset import PeopleDataset, Record, pixels_of
+from .people_dataset import Record, open_sets, pixels_of, trained_on
 from .progress import Progress, silent
 from .schedules import cosine_with_warmup
 from .training.averages import update_average
@@ -117,13 +116,8 @@ class DiffusionTask(Task):
         super().__init__()
         config.check()
         self.config = config
-        self.sets = [
-            PeopleDataset(folder, config.size, bad=BadSamples(config.bad_limit, folder.name))
-            for folder in config.data
-        ]
-        for people in self.sets:
-            people.check_lists()
-        kept = [max(len(p) - config.held_out, (len(p) + 1) // 2) for p in self.sets]
+        self.sets = open_sets(config.data, config.size, config.bad_limit)
+        kept = [trained_on(people, config.held_out) for people in self.sets]
         starts = np.cumsum([0, *map(len, self.sets)])
         self.first = starts[:-1].tolist()
         self.places = [s + i for s, count in zip(self.first, kept, strict=True) for i in range(count)]

@@ -177,6 +177,19 @@ def pixels_of(pictures: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def open_sets(folders: Sequence[Path], size: tuple[int, int], bad_limit: float) -> list[PeopleDataset]:
+    """The data sets of some folders, with their lists checked; each counts bad samples for itself."""
+    sets = [PeopleDataset(folder, size, bad=BadSamples(bad_limit, folder.name)) for folder in folders]
+    for people in sets:
+        people.check_lists()
+    return sets
+
+
+def trained_on(people: PeopleDataset, held_out: int) -> int:
+    """How many of a set's pictures are trained on: all but the last, but at least half of a small set."""
+    return max(len(people) - held_out, (len(people) + 1) // 2)
+
+
 def group_masks(labels: np.ndarray, record: Record) -> Tensor:
     """Masks float32 [21, H, W] in {0, 1} of a record's shot and its 20 groups."""
     return class_masks(labels, record.classes)
