@@ -18,18 +18,18 @@ from harness.session import serving  # noqa: E402
 
 
 def run(name: str, client: Client, out: Path) -> dict | None:
-    """Run one workflow and save the last picture it made; None for one that makes none.
+    """Run one workflow and save the last picture it made (films are none); None for one that makes none.
 
     RuntimeError tells why one failed.
     """
     done = client.run(graphs.light(name))
     if done.end != "execution_success":
         raise RuntimeError(f"workflow {name}: {done.error.get('exception_message', done.end)}")
-    if not done.files():
+    pictures = [file for _, file in done.files() if file["filename"].endswith(".png")]
+    if not pictures:
         return None
-    _, file = done.files()[-1]
-    picture = out / f"workflow_{name}{Path(file['filename']).suffix}"
-    picture.write_bytes(client.view(file))
+    picture = out / f"workflow_{name}.png"
+    picture.write_bytes(client.view(pictures[-1]))
     return {"name": f"workflow {name}", "seconds": round(done.seconds, 2), "picture": str(picture)}
 
 
