@@ -16,6 +16,10 @@ CONTROLNET, LORA = "OpenPoseXL2.safetensors", "film_grain_xl.safetensors"
 PROMPT = (
     "a full-body shot, a young asian woman, fit, a white wall, long black hair, red cotton shirt, blue jeans"
 )
+DENSE_PROMPT = (
+    "a full-body shot, a woman, a beige wall, long black hair, red sweater, blue pants, white shoes"
+)
+MANNEQUINS = Path(__file__).parent / "models" / "base" / "mannequins-sd15"  # UNet and base in one folder
 WIDTHS = (64, 128, 128)
 COMMON = {"block_out_channels": list(WIDTHS), "layers_per_block": 1, "sample_size": 16, "in_channels": 4}
 SDXL_UNET = COMMON | {
@@ -149,7 +153,8 @@ def _controlnet_name(name: str) -> str:
 
 
 def run(models_dir: Path, out: Path, progress: Progress) -> list[DemoResult]:
-    """Draw three pictures through the command line's own code: SD, SDXL, and SDXL with a second pass."""
+    """Draw four pictures through the command line's own code: the trained mannequins as SD, then random
+    networks as SD, SDXL, and SDXL with a second pass."""
     from ..cosmicman import generate
     from ..cosmicman.configs import GenerateConfig
 
@@ -161,14 +166,16 @@ def run(models_dir: Path, out: Path, progress: Progress) -> list[DemoResult]:
     }
     sd = {"variant": "sd", "unet_path": str(unets / "CosmicMan-SD"), "base_path": str(bases / SD_BASE)}
     second = {"use_refiner": True, "refiner_path": "base"}
-    runs = {"CosmicMan-SD": sd, "CosmicMan-SDXL": sdxl, "CosmicMan-SDXL, two passes": sdxl | second}
+    trained = sd | {"unet_path": str(MANNEQUINS), "base_path": str(MANNEQUINS), "prompts": [DENSE_PROMPT],
+                    "steps": 20, "H": 128, "W": 64, "scale": 3.0, "sampler": "dpm"}  # fmt: skip
+    runs = {f"CosmicMan-SD demo/{MANNEQUINS.name}": trained, "CosmicMan-SD": sd, "CosmicMan-SDXL": sdxl,
+            "CosmicMan-SDXL, two passes": sdxl | second}  # fmt: skip
+    usual = {"prompts": [PROMPT], "steps": 12, "H": 256, "W": 192, "sampler": "euler"}
     results = []
     for name, settings in runs.items():
         start = time.perf_counter()
-        folder = out / name.lower().replace(", ", "-").replace(" ", "-")
-        config = GenerateConfig(
-            prompts=[PROMPT], steps=12, H=256, W=192, sampler="euler", outdir=folder, **settings
-        )
+        folder = out / name.lower().replace(", ", "-").replace(" ", "-").replace("/", "-")
+        config = GenerateConfig(outdir=folder, **(usual | settings))
         (picture,) = generate.run(config, progress)
         results.append(DemoResult(name, time.perf_counter() - start, picture))
     return results
