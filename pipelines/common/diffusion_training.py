@@ -126,7 +126,7 @@ class DiffusionTask(Task):
         self.score = named(config.score)
         path = base_model.find(config.base_path, "base", "figura base new makes a tiny one.")
         opened = base_model.open_base(path, unet=True)
-        self.base = opened.to("cpu", torch.float32, torch.float32)  # training wants whole numbers
+        self.base = opened.to("cpu", torch.float32, torch.float32)  # halves are too coarse to train
         self.scaling = float(self.base.vae.config.scaling_factor)  # type: ignore[union-attr, arg-type]
         self.noise = NoiseSchedule(self.base.scheduler)
         self._build()

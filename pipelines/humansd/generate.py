@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
-from ..common.files import atomic_path
 from ..common.images import read_image, to_image, to_pixels, write_png
+from ..common.picture_files import write_picture
 from ..common.processes import is_mine
 from ..common.progress import Progress, silent
 from ..common.seeds import batch_seeds, noise
@@ -106,7 +106,7 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
             )
             for seed, image in zip(group, images, strict=True):
                 path = config.save_path / f"{name}_{seed}.png"
-                _write(path, image, settings(config, prompt, seed))
+                write_picture(path, image, settings(config, prompt, seed))
                 yield path
 
 
@@ -118,14 +118,3 @@ def settings(config: GenerateConfig, prompt: str, seed: int) -> str:
         f"Schedule type: {sample.schedule}, CFG scale: {sample.scale:g}, Seed: {seed}, "
         f"Model: {config.humansd_checkpoint.name}"
     )
-
-
-def _write(path: Path, image: Tensor, words: str) -> None:
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_itxt("parameters", words)
-    picture = Image.fromarray((image * 255).round().to(torch.uint8).numpy())
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=info)
