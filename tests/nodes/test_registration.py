@@ -19,7 +19,7 @@ node_list = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(node_list)
 
 HEAVY = {"diffusers", "mmpose", "mmcv", "onnxruntime", "accelerate", "cv2"}
-CPU_SECONDS, MEGABYTES = 0.050, 5.0
+CALLS, MEGABYTES = 50_000, 5.0  # 40,264 calls took 0.044 CPU seconds; 0.050 are allowed
 MEASURE = Path(__file__).with_name("measure_import.py")
 
 
@@ -29,20 +29,17 @@ def nodes():
 
 
 def test_import_is_cheap_and_clean(tmp_path):
-    """Measured in a fresh process with ComfyUI loaded, not for the first time (so bytecode is there)."""
-    tries = []
-    while len(tries) < 8:  # the first writes the bytecode, and others use the machine
-        cost = _measure(tmp_path)
-        assert not HEAVY & set(cost["modules"]), sorted(HEAVY & set(cost["modules"]))
-        assert cost["forbidden"] == []
-        if cost["cpu_seconds"] <= CPU_SECONDS and cost["megabytes"] <= MEGABYTES:
-            return
-        tries.append((cost["cpu_seconds"], cost["megabytes"]))
-    pytest.fail(f"CPU seconds and MB of all imports: {tries}")
+    """In a fresh process with ComfyUI loaded, the bytecode written. Seconds: ``benchmarks/startup.py``."""
+    _measure(tmp_path)
+    cost = _measure(tmp_path)
+    assert not HEAVY & set(cost["modules"]), sorted(HEAVY & set(cost["modules"]))
+    assert cost["forbidden"] == []
+    assert cost["calls"] <= CALLS
+    assert cost["megabytes"] <= MEGABYTES
 
 
 def _measure(bytecode: Path) -> dict:
-    command = [sys.executable, str(MEASURE), str(ROOT), str(COMFYUI)]
+    command = [sys.executable, str(MEASURE), str(ROOT), str(COMFYUI), "calls"]
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
