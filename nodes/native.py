@@ -22,6 +22,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from ..pipelines.common import ldm, ldm_text, ldm_vae
 from ..pipelines.common.errors import FiguraWeightsError
 from ..pipelines.common.ldm import UNetConfig, unet_config_from_diffusers
+from ..pipelines.common.least_size import Levels
 from ..pipelines.common.weights import StateDict
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "load_vae",
     "unet_config_from_diffusers",
     "unet_config_from_ldm",
+    "unet_levels",
 ]
 
 Patcher = comfy.model_patcher.ModelPatcher
@@ -83,6 +85,14 @@ def load_unet(
     if dim and hasattr(model, "embedder"):
         model.embedder = type(model.embedder)(dim)
     return _filled(model, state)
+
+
+def unet_levels(model: Patcher) -> list[Levels]:
+    """The levels of a MODEL's UNet, for ``check_least``; none where it is no UNet."""
+    network = getattr(getattr(model, "model", None), "diffusion_model", None)
+    if not isinstance(network, UNetModel):
+        return []
+    return [Levels([network.model_channels * mult for mult in network.channel_mult], factor=8)]
 
 
 def _settings(family: type, unet_config: UNetConfig, state: StateDict, dtype: torch.dtype | None):

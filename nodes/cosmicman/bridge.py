@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...pipelines.common import base_parts
 from ...pipelines.common.errors import FiguraInputError, FiguraWeightsError
+from ...pipelines.common.least_size import check_least
 from ...pipelines.common.seeds import check_seed, generator
 from ...pipelines.cosmicman import checkpoint, recipe
 from .. import host, native
@@ -132,8 +133,8 @@ class Pass:
     denoise: float = 1.0
 
 
-def check_pass(run: Pass) -> None:
-    """Refuse names that old ComfyUI lets through."""
+def check_pass(run: Pass, latent: Tensor) -> None:
+    """Refuse names that old ComfyUI lets through, and latents too small for a tiny model."""
     for what, name, known in (
         ("sampler_name", run.sampler, comfy.samplers.KSampler.SAMPLERS),
         ("scheduler", run.scheduler, comfy.samplers.KSampler.SCHEDULERS),
@@ -144,6 +145,8 @@ def check_pass(run: Pass) -> None:
         raise FiguraInputError(
             "steps", f"{run.steps} at denoise {run.denoise}", "1 or more, above 0 and to 1"
         )
+    height, width = (8 * side for side in latent.shape[2:])
+    check_least(width, height, native.unet_levels(run.model))
 
 
 def check_latent(latent: dict) -> Tensor:

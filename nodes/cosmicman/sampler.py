@@ -76,9 +76,9 @@ class FiguraCosmicManSampler(io.ComfyNode):
                     refiner_model, *words, sampler_name, scheduler, refine_steps, refine_cfg, refine_denoise
                 )
             )
-        bridge.check_latent(latent_image)
+        samples = bridge.check_latent(latent_image)
         for run in passes:
-            bridge.check_pass(run)
+            bridge.check_pass(run, samples)
         latent = latent_image
         for number, run in enumerate(passes):
             latent = bridge.denoise(run, latent, bridge.sample_seeds(latent_image, seed, number))

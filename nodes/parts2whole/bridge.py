@@ -17,6 +17,7 @@ from comfy.patcher_extension import CallbacksMP, WrappersMP
 from torch import Tensor
 
 from ...pipelines.common.errors import FiguraInputError, FiguraWeightsError
+from ...pipelines.common.least_size import check_least
 from ...pipelines.common.progress import Progress, silent
 from ...pipelines.parts2whole import checkpoint
 from ...pipelines.parts2whole.densepose import prepare_pose
@@ -124,6 +125,7 @@ def encode(
 ) -> tuple[Bank, Tensor]:
     """Read the parts into a bank; also return the pictures as read, [n, H, W, 3], dark where masked out."""
     check_size(width, height)
+    check_least(width, height, native.unet_levels(bundle.reference))
     parts = [ignore_mask(part) if compatible else part for part in check_parts(parts)]
     ready = [prepare(part, width, height) for part in parts]
     labels = [encode_text(clip, parts[0].label if compatible else part.label) for part in parts]

@@ -25,6 +25,7 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
     path = base_model.find(config.base_path, "base", "figura base new makes a tiny one.")
     base = base_model.open_base(path, unet=True).to(find_device(config.device), torch.float32, torch.float32)
     assert base.unet is not None
+    base.check_least(*config.size)
     groups = [range(first, min(first + BATCH, len(prompts))) for first in range(0, len(prompts), BATCH)]
     for _, group in share(groups):  # the same pictures stand together, however many processes there are
         pictures = draw_captions(

@@ -26,6 +26,7 @@ def scored(config: ScoreConfig, progress: Progress = silent) -> dict[str, Any]:
     path = base_model.find(config.base_path, "base", "figura base new makes a tiny one.")
     base = base_model.open_base(path, unet=True).to(find_device(config.device), torch.float32, torch.float32)
     assert base.unet is not None
+    base.check_least(*config.size)
     pictures = draw_captions(
         base.unet, base.encoders, base.vae, [record.caption for record in records],
         range(config.seed, config.seed + len(records)), size=config.size, guidance=config.scale,

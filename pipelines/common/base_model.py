@@ -17,6 +17,7 @@ from torch import nn
 from . import ldm, ldm_text, ldm_vae, text
 from .base_parts import open_file, read_encoders, read_module, read_schedule, vae_folder
 from .errors import FiguraInputError, FiguraWeightsError
+from .least_size import check_least, levels_of
 from .weights import StateDict
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,11 @@ class Base:
         if self.unet is not None:
             move(self.unet, device, dtype)
         return self
+
+    def check_least(self, height: int, width: int) -> None:
+        """Refuse pictures that are too small for a tiny base. Raises: FiguraInputError."""
+        unets = [] if self.unet is None else [levels_of(self.unet, 8)]
+        check_least(width, height, [*unets, levels_of(self.vae)])
 
 
 def move(module: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:

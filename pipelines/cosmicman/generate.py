@@ -13,6 +13,7 @@ from torch import Tensor
 from ..common import diffusion, text
 from ..common.errors import FiguraInputError
 from ..common.images import to_image
+from ..common.least_size import check_least, levels_of
 from ..common.picture_files import file_name, write_picture
 from ..common.processes import share
 from ..common.progress import Progress, silent
@@ -61,7 +62,12 @@ def draw(
     size: tuple[int, int],
     progress: Progress = silent,
 ) -> Tensor:
-    """Draw one picture per seed: IMAGE [B, height, width, 3]. Picture i depends on ``seeds[i]`` alone."""
+    """Draw one picture per seed: IMAGE [B, height, width, 3]. Picture i depends on ``seeds[i]`` alone.
+
+    Raises: FiguraInputError where ``size`` (height, width) is too small for a tiny model.
+    """
+    unets = [one.unet for one in (model.first, model.second) if one is not None]
+    check_least(size[1], size[0], [*(levels_of(unet, 8) for unet in unets), levels_of(model.vae)])
     steps = model.first.steps
     total = steps + (model.second.steps if model.second else 0)
     latents = _denoise(model, model.first, prompt, negative, seeds, size, None, _part(progress, 0, total))

@@ -13,7 +13,7 @@ from ..common.processes import find_device, share
 from ..common.progress import console
 from ..common.seeds import batch_seeds
 from .configs import GenerateConfig, PartConfig
-from .generate import Settings, encode_parts, generate, load, read_pose
+from .generate import Settings, check_fits, encode_parts, generate, load, read_pose
 from .parts import LABELS, Part, check_parts, check_size, make_part
 
 _POSITIVE = {"steps": 1000, "count": 10000, "batch": 256}
@@ -29,6 +29,7 @@ def run(config: GenerateConfig) -> list[Path]:
     device = find_device(config.device)
     model = load(config.model, device, _dtype(config.dtype, device))  # pyright: ignore[reportArgumentType]
     size, compatible = (config.width, config.height), config.reference_compatible
+    check_fits(model, *size)
     pose = None if pose_image is None else read_pose(model.guider, pose_image, size, config.convert_part_map)
     bank = encode_parts(model, parts, *size, compatible, console("references"))
     settings = Settings(

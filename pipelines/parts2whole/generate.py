@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
+from ..common.least_size import check_least, levels_of
 from ..common.progress import Progress, silent
 from ..common.seeds import batch_seeds, noise
 from .checkpoint import (
@@ -104,6 +105,13 @@ def load_guider(
     )
 
 
+def check_fits(model: Model, width: int, height: int) -> None:
+    """Refuse a size that is none, or too small for these networks. Raises: FiguraInputError."""
+    check_size(width, height)
+    unets = [levels_of(unet, 8) for unet in (model.unet, model.reference_unet)]
+    check_least(width, height, [*unets, levels_of(model.vae.model)])
+
+
 @torch.inference_mode()
 def encode_parts(
     model: Model,
@@ -119,7 +127,7 @@ def encode_parts(
         compatible: do as the published script: every part under the first part's label, masks ignored (alpha
             still counts), features rounded to float16.
     """
-    check_size(width, height)
+    check_fits(model, width, height)
     parts = check_parts(parts)
     if compatible:
         parts = [ignore_mask(part) for part in parts]

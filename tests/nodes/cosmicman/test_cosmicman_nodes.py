@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("comfy", reason="needs ComfyUI (COMFYUI_PATH)")
 
 import folder_paths
+from comfy import supported_models
 from comfyui_figura.nodes import native
 from comfyui_figura.nodes.cosmicman import bridge
 from comfyui_figura.nodes.cosmicman.loaders import FiguraCosmicManCheckpointLoader, FiguraCosmicManLoader
@@ -21,6 +22,7 @@ from comfyui_figura.pipelines.common.text import PromptEmbeds
 from comfyui_figura.pipelines.common.weights import load_state_dict, save_state_dict
 from comfyui_figura.pipelines.cosmicman import checkpoint
 from comfyui_figura.pipelines.demo import cosmicman as demo
+from diffusers import UNet2DConditionModel
 
 import nodes as stock
 
@@ -320,6 +322,18 @@ def test_bad_sampling_is_told_before_it_starts(sdxl, prompts, change, words):
     with pytest.raises(FiguraInputError, match=words):
         FiguraCosmicManSampler.execute(sdxl[0], *prompts, **arguments)
     assert torch.equal(sample(sdxl, prompts), sample(sdxl, prompts))  # and the next run is as always
+
+
+def test_latents_too_small_for_a_narrow_model(prompts):
+    config = {
+        "in_channels": 4, "out_channels": 4, "block_out_channels": [32] * 4, "layers_per_block": 1,
+        "attention_head_dim": 8, "cross_attention_dim": 64, "down_block_types": ["CrossAttnDownBlock2D"] * 4,
+        "up_block_types": ["CrossAttnUpBlock2D"] * 4,
+    }  # fmt: skip
+    state = dict(UNet2DConditionModel(**config).state_dict())
+    model = native.load_unet(state, native.unet_config_from_diffusers(config), supported_models.SD15)
+    with pytest.raises(FiguraInputError, match="64 x 64 pixels.*at least 72 pixels"):
+        FiguraCosmicManSampler.execute(model, *prompts, empty(1, 8, 8), 1, 1)
 
 
 def test_an_interrupt_stops_within_a_step(sdxl, prompts, monkeypatch):

@@ -195,6 +195,7 @@ def test_bad_input_gets_a_sentence(models, case):
         ({"width": 65}, "width"),
         ({"height": 0}, "height"),
         ({"width": 2**20}, "width"),
+        ({"width": 64, "height": 64}, "at least 72 pixels"),
     ],
 )
 def test_bad_encode(loaded, parts, options, message):

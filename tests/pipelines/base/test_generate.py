@@ -54,12 +54,13 @@ def test_enlarged_pixels_are_squares(config, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"prompts": []}, {"size": (60, 32)}, {"steps": 0}, {"images": 0}, {"scale": float("nan")},
-     {"sampler": "fastest"}, {"device": "abacus"}],
+    [{"prompts": []}, {"size": (60, 32)}, {"size": (8, 8)}, {"steps": 0}, {"images": 0},
+     {"scale": float("nan")}, {"sampler": "fastest"}, {"device": "abacus"}],
 )  # fmt: skip
 def test_settings_that_cannot_work(config, change):
     with pytest.raises(FiguraInputError):
         list(generate.run(replace(config, **change)))
+    assert not config.outdir.exists()
 
 
 @pytest.mark.parametrize("family", ["sd15", "sd21"])

@@ -13,6 +13,7 @@ from comfyui_figura.pipelines.common.weights import load_state_dict, save_state_
 from comfyui_figura.pipelines.cosmicman import checkpoint, generate
 from comfyui_figura.pipelines.cosmicman.configs import GenerateConfig, with_defaults
 from comfyui_figura.pipelines.demo import cosmicman as demo
+from diffusers import UNet2DConditionModel
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,6 +49,18 @@ def sd(tiny, models):
 
 def draw(model, seeds, words="a man"):
     return generate.draw(model, words, "", seeds, (64, 96))
+
+
+def test_too_small_a_size_for_a_narrow_model(loaded):
+    """One value per channel and one channel per group: torch's group norm cannot take that."""
+    narrow = UNet2DConditionModel(
+        block_out_channels=(32,) * 4, layers_per_block=1, cross_attention_dim=32,
+        down_block_types=["DownBlock2D"] * 4, up_block_types=["UpBlock2D"] * 4,
+    )  # fmt: skip
+    for model in (replace(loaded, first=replace(loaded.first, unet=narrow)),
+                  replace(loaded, second=replace(loaded.first, unet=narrow))):  # fmt: skip
+        with pytest.raises(FiguraInputError, match="64 x 64 pixels.*at least 72 pixels"):
+            generate.draw(model, "a man", "", [1], (64, 64))
 
 
 @pytest.mark.parametrize("variant", ["sdxl", "sd"])

@@ -11,6 +11,7 @@ from comfyui_figura.pipelines.demo import parts2whole as demo
 from comfyui_figura.pipelines.parts2whole import compose, generate
 from comfyui_figura.pipelines.parts2whole.configs import GenerateConfig, PartConfig
 from PIL import Image
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,7 @@ def test_files_that_do_not_parse(base):
         ({"model": None}, "model"),
         ({"face": PartConfig(), "shoes": PartConfig()}, "references: got 0"),
         ({"width": 100}, "multiple of 8"),
+        ({"width": 64, "height": 64}, "64 x 64 pixels.*at least 72 pixels.*raise"),
         ({"steps": 0}, "steps"),
         ({"count": 0}, "count"),
         ({"seed": -1}, "seed"),
@@ -114,6 +116,20 @@ def test_bad_settings_leave_no_file(base, tmp_path, changes, message):
     with pytest.raises(FiguraInputError, match=message):
         compose.run(config(base, out=tmp_path / "out", **changes))
     assert not (tmp_path / "out").exists()
+
+
+def test_too_small_a_size_is_told_before_any_network_runs(model):
+    """64 pixels are one value in the demo model's deepest level."""
+    ran = []
+    hook = register_module_forward_pre_hook(lambda module, _: ran.append(type(module).__name__))
+    try:
+        with pytest.raises(FiguraInputError, match="at least 72 pixels"):
+            generate.encode_parts(model, demo.draw_parts()[:1], 64, 64)
+        assert ran == []
+        generate.encode_parts(model, demo.draw_parts()[:1], 64, 72)
+        assert ran
+    finally:
+        hook.remove()
 
 
 def draw(model, compatible=False, prompt="a person", order=slice(None), **settings):
