@@ -23,6 +23,9 @@ class ReadConfig:
     through: Path | None = None
     """An autoencoder's folder: the accuracy is that on figures sent through it, the ceiling of whatever is
     drawn behind it."""
+    bad_limit: float = 0.01
+    """Share of the pictures, and of the captions, that may be unusable: broken, or not twice as high as wide.
+    They are left out and named."""
     count: int = 240
     """Figures for the accuracy."""
     out: Path | None = None
@@ -93,15 +96,22 @@ def _behind(reader: Any, folder: Path, count: int) -> dict[str, Any]:
 
 
 def _folder(reader: Any, config: ReadConfig) -> dict[str, Any]:
-    from .folder import read_captions, read_folder
+    """Readings of a folder; pictures that were left out by name; the scores of the rest."""
+    from ...common.bad_samples import BadSamples
+    from .folder import picture_names, read_captions, read_folder
     from .scores import caption_scores
 
     assert config.images is not None
-    readings = read_folder(reader, config.images)
-    results: dict[str, Any] = {"pictures": {name: _words(reading) for name, reading in readings.items()}}
+    names, captions = picture_names(config.images), {}
     if config.captions is not None:
-        captions = read_captions(config.captions, list(readings))
-        scores = caption_scores([readings[name] for name in captions], list(captions.values()))
+        captions = read_captions(config.captions, names, config.bad_limit)
+    bad = BadSamples(config.bad_limit, what=config.images.name)
+    readings = read_folder(reader, config.images, bad)
+    results: dict[str, Any] = {"pictures": {name: _words(reading) for name, reading in readings.items()}}
+    results["skipped"] = bad.samples
+    asked = [name for name in readings if name in captions]
+    if asked:
+        scores = caption_scores([readings[name] for name in asked], [captions[name] for name in asked])
         results["scores"] = {name: round(value, 4) for name, value in scores.items()}
     return results
 

@@ -8,28 +8,45 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...common.bad_samples import BadSamples, caption, picture, read_json_lines
+from ...common.bad_samples import BadSample, BadSamples, caption, picture, read_json_lines
 from ...common.errors import FiguraInputError
-from .reading import Reader, Reading
+from .reading import Reader, Reading, is_upright
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def read_folder(reader: Reader, folder: Path, limit: float = 0.01) -> dict[str, Reading]:
-    """Readings by file name, in the order of names; sizes may differ. Broken pictures are skipped up to
-    ``limit``."""
+def picture_names(folder: Path) -> list[str]:
+    """Names of the pictures in a folder, in order. Raises FiguraInputError where there is none."""
     if not folder.is_dir():
-        raise FiguraInputError("images", f"no folder {folder.name}", "a folder of pictures")
-    bad = BadSamples(limit, what=folder.name)
+        came = f"'{folder.name}', which is " + ("a file" if folder.exists() else "not there")
+        raise FiguraInputError("images", came, "a folder of pictures")
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    bad.expect(len(names))
+    if not names:
+        raise FiguraInputError(
+            "images", f"the folder '{folder.name}' without pictures", f"files {', '.join(SUFFIXES)}"
+        )
+    return names
+
+
+def read_folder(reader: Reader, folder: Path, bad: BadSamples | None = None) -> dict[str, Reading]:
+    """Readings by file name, in the order of names; sizes may differ.
+
+    Args:
+        bad: counts broken pictures and those of another shape. All are looked at before its limit holds, so
+            that its error names every one of them.
+    """
+    bad = BadSamples(what=folder.name) if bad is None else bad
     by_size: dict[tuple[int, int], dict[str, np.ndarray]] = defaultdict(dict)
 
     def take(name: str) -> None:
         image = np.asarray(picture(folder / name, least=8))
-        by_size[(image.shape[0], image.shape[1])][name] = image
+        height, width = image.shape[:2]
+        if not is_upright(height, width):
+            reason = f"a picture of {width} x {height} pixels (width x height)"
+            raise BadSample(name, reason, "one twice as high as wide")
+        by_size[(height, width)][name] = image
 
-    bad.usable(names, take)
+    bad.expect(len(bad.usable(picture_names(folder), take)))
     readings: dict[str, Reading] = {}
     for images in by_size.values():
         pixels = torch.from_numpy(np.stack(list(images.values()))).permute(0, 3, 1, 2).float() / 127.5 - 1

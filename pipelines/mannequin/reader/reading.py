@@ -116,6 +116,11 @@ class Reader:
         return torch.cat(chunks).float() * net.deviation + net.mean
 
 
+def is_upright(height: int, width: int) -> bool:
+    """Whether a picture has the shape that the reader is made for: twice as high as wide, within 5 %."""
+    return min(height, width) >= 8 and 1.9 <= height / width <= 2.1
+
+
 def canonical(pixels: Tensor) -> Tensor:
     """Check pictures and bring them to [B, 3, 128, 64] float32: averaged when larger, bilinear when smaller.
 
@@ -127,7 +132,7 @@ def canonical(pixels: Tensor) -> Tensor:
         shape = list(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
         raise FiguraInputError("pictures", str(shape), wanted)
     height, width = pixels.shape[2:]
-    if min(height, width) < 8 or not 1.9 <= height / width <= 2.1:
+    if not is_upright(height, width):
         raise FiguraInputError(
             "pictures", f"{height} x {width} pixels (height x width)",
             "twice as high as wide, 16 x 8 or more",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comfyui_figura.pipelines.common.bad_samples import TooManyBadSamples
+from comfyui_figura.pipelines.common.bad_samples import BadSamples, TooManyBadSamples
 from comfyui_figura.pipelines.common.errors import FiguraInputError, FiguraWeightsError
 from comfyui_figura.pipelines.common.training.configs import TrainerConfig
 from comfyui_figura.pipelines.mannequin import captions, configs
@@ -313,17 +313,45 @@ def test_a_folder_is_read_and_scored_against_its_captions(tmp_path, shipped, cap
     assert found["scores"]["clothes_colors"] >= 0.9 and len(found["pictures"]["0.png"]["keypoints"]) == 17
 
 
+def test_pictures_of_another_shape_and_broken_ones_are_left_out_and_named(tmp_path, capsys):
+    for index in range(4):
+        picture = render(configs.demo(), HELD_OUT_SEED, index)
+        Image.fromarray(picture.image).save(tmp_path / f"{index}.png")
+    captioned = [f"{index}.png" for index in range(4)] + ["wide.png"]
+    lines = [
+        json.dumps(
+            {"file": name, "caption": captions.short_caption(render(configs.demo(), HELD_OUT_SEED, i))}
+        )
+        for i, name in enumerate(captioned)
+    ]
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines))
+    clean = commands.ReadConfig(tmp_path, tmp_path / "captions.jsonl", bad_limit=0.5)
+    commands.read(clean)
+    alone = json.loads(capsys.readouterr().out)
+    assert alone["skipped"] == {}
+    Image.new("RGB", (128, 64)).save(tmp_path / "wide.png")
+    (tmp_path / "broken.png").write_text("no picture")
+    Image.new("RGB", (1, 2)).save(tmp_path / "dot.png")
+    commands.read(clean)
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["skipped"]) == ["broken.png", "dot.png", "wide.png"]
+    assert "128 x 64 pixels" in found["skipped"]["wide.png"]
+    assert found["pictures"] == alone["pictures"] and found["scores"] == alone["scores"]
+    with pytest.raises(TooManyBadSamples, match="3 unusable of 7.*broken.png.*dot.png.*wide.png"):
+        commands.read(replace(clean, bad_limit=0.4))
+
+
 def test_a_folder_with_too_many_broken_pictures_is_refused(tmp_path, shipped):
-    with pytest.raises(FiguraInputError, match="no samples"):
+    with pytest.raises(FiguraInputError, match="without pictures"):
         folder.read_folder(shipped, tmp_path)
-    with pytest.raises(FiguraInputError):
+    with pytest.raises(FiguraInputError, match="absent"):
         folder.read_folder(shipped, tmp_path / "absent")
     for index in range(5):
         Image.fromarray(render(configs.demo(), 1, index).image).save(tmp_path / f"{index}.png")
     (tmp_path / "5.png").write_bytes(b"")
     with pytest.raises(FiguraInputError, match="5.png"):
         folder.read_folder(shipped, tmp_path)
-    assert len(folder.read_folder(shipped, tmp_path, limit=0.2)) == 5
+    assert len(folder.read_folder(shipped, tmp_path, BadSamples(0.2))) == 5
     (tmp_path / "c.jsonl").write_text('{"file": "other.png", "caption": "x"}\n')
     with pytest.raises(FiguraInputError, match="other files"):
         folder.read_captions(tmp_path / "c.jsonl", ["0.png"])
