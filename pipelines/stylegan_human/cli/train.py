@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from ..training.configs import TrainConfig
+from ..training.flag_words import MetricNames
+from ..training.metric_names import check_samples
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,11 @@ class MeasureConfig:
     """Feature network as module:function: your own code, called without arguments, whose result has
     features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]. For mannequins:
     .mannequin.reader.reading:load_reader"""
-    metrics: tuple[Literal["fid", "kid"], ...] = ("fid",)
-    """Frechet distance, kernel distance."""
+    metrics: MetricNames = ("fid",)
+    """fid (Frechet distance), kid (kernel distance), pr (precision and recall), or the published names, such
+    as fid50k_full."""
     samples: int = 50000
-    """Pictures generated for each network."""
+    """Pictures generated for each network; the published names generate 50000."""
     square: bool = False
     """Pictures as high as wide."""
     device: str = "auto"
@@ -39,16 +42,17 @@ def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
 
 
 def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
-    """Measure Frechet and kernel distance of networks to real pictures."""
+    """Measure how far networks are from real pictures: Frechet and kernel distance, precision and recall."""
     from ...common.processes import find_device
     from ..loading import load_generator
     from ..training.aligned_images import AlignedImages
     from ..training.metrics import DistributionRuler, feature_network
 
+    check_samples(config.metrics, config.samples, "--samples")
     network = feature_network(config.detector)
     real = AlignedImages(config.data, config.square)
     device = find_device(config.device)
-    ruler = DistributionRuler(network, real, config.metrics, config.samples, device=device)
+    ruler = DistributionRuler(network, real, config.metrics, config.samples)
     for path in config.networks:
         figures = ruler(load_generator(path).to(device))
         print(path.name, *(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)

@@ -61,14 +61,16 @@ class TrainedGenerator(nn.Module):
 
 
 class Adversary:
-    """Runs phases. ``augment`` stands between pictures and discriminator; ``path`` keeps its running mean."""
+    """Runs phases. ``augment`` stands between pictures and discriminator, which gets them channels last with
+    ``nhwc``; ``path`` keeps its running mean.
+    """
 
     def __init__(
         self, generator: nn.Module, discriminator: nn.Module, settings: LossSettings,
-        augment: Augment | None = None,
+        augment: Augment | None = None, nhwc: bool = False,
     ) -> None:  # fmt: skip
         self.generator, self.discriminator = generator, discriminator
-        self.settings, self.augment = settings, augment
+        self.settings, self.augment, self.nhwc = settings, augment, nhwc
         self.path = PathLengthPenalty(settings.pl_decay)
         self.sigma = 0.0
 
@@ -103,7 +105,10 @@ class Adversary:
 
     def _judge(self, pixels: Tensor, c: Tensor | None) -> Tensor:
         pixels = blur(pixels, self.sigma)
-        return self.discriminator(pixels if self.augment is None else self.augment(pixels), c)
+        pixels = pixels if self.augment is None else self.augment(pixels)
+        if self.nhwc:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        return self.discriminator(pixels, c)
 
     def _generator_main(
         self, phase: Phase, z: Tensor, c: Tensor | None, draws: Draws, backward: Backward

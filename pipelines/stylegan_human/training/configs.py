@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import FlagConversionOff
-from tyro.constructors import PrimitiveConstructorSpec
+from tyro.conf import arg
 
 from ...common.errors import FiguraInputError
 from ...common.training.configs import TrainerConfig
+from .flag_words import MetricNames, StartingNetwork, Switch, check_starting_network
+from .metric_names import check_samples
 
 PRESETS = (
     "auto", "shhq", "stylegan2", "paper256", "paper512", "paper1024", "cifar", "stylegan3-t", "stylegan3-r",
@@ -23,23 +24,6 @@ Preset = Literal[
 ]  # fmt: skip
 Pipe = Literal[
     "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc", "body",
-]  # fmt: skip
-
-
-def _meant(words: list[str]) -> bool:
-    """``--mirror``, ``--mirror 1`` and ``--mirror=True`` alike, as the published scripts' users type them."""
-    word = words[0].lower() if words else "true"
-    if word not in ("1", "true", "yes", "0", "false", "no"):
-        raise ValueError(f"{words[0]!r} is neither true nor false")
-    return word in ("1", "true", "yes")
-
-
-Switch = Annotated[
-    bool, FlagConversionOff,
-    PrimitiveConstructorSpec(
-        nargs=(0, 1), metavar="[BOOL]", instance_from_str=_meant,
-        is_instance=lambda value: isinstance(value, bool), str_from_instance=lambda value: [str(value)],
-    ),
 ]  # fmt: skip
 
 
@@ -118,22 +102,26 @@ class TrainConfig:
     augpipe: Pipe | None = None
     """Which augmentations: bgc is geometry and colour; body is bgc without turning people (bgc)."""
 
-    resume: Path | None = None
+    resume: StartingNetwork = None
     """Start from this network: a .pkl of the published code (G, D and G_ema), a snapshot or the training file
-    of an earlier run."""
+    of an earlier run; noresume is what leaving it out means."""
     freezed: int = 0
     """Leave this many of the discriminator's first layers as --resume has them."""
 
     fp32: Switch = False
     """Full precision everywhere, and no clamping of feature maps."""
+    nhwc: Switch = False
+    """Feature maps channels last in memory wherever torch can; the same results up to rounding. StyleGAN2's
+    generator and the discriminator's weights lie so in any case."""
     allow_tf32: Switch = False
     """Let the GPU round the factors of matrix products to 10 bits."""
     nobench: Switch = False
     """Do not let cuDNN try several algorithms first."""
 
-    metrics: tuple[Literal["fid", "kid"], ...] = ("fid",)
-    """Measured before the first update and at every snapshot, if --detector says with what features. The
-    snapshot with the least first of them is kept as best.safetensors."""
+    metrics: MetricNames = ("fid",)
+    """Measured before the first update and at every snapshot, if --detector says with what features: fid,
+    kid, pr (precision and recall), or the published names fid50k_full, kid50k_full, pr50k3_full, fid50k,
+    kid50k, pr50k3; or none. The snapshot with the least first distance is kept as best.safetensors."""
     detector: str | None = None
     """Feature network for the metrics, as module:function: your own code, called without arguments, whose
     result has features(pixels [B, 3, H, W] in [-1, 1]) -> [B, D]. For mannequins:
@@ -141,10 +129,12 @@ class TrainConfig:
     metric_data: Path | None = None
     """Pictures to compare with; without it the training set."""
     metric_samples: int = 50000
-    """Pictures generated for a measurement."""
+    """Pictures generated for fid, kid and pr; the published names generate 50000."""
     workers: int = 1
     """Threads that read pictures ahead."""
-    dry_run: bool = False
+    desc: str | None = None
+    """A note of your own about the run, kept in run.json."""
+    dry_run: Annotated[bool, arg(aliases=["-n"])] = False
     """Print the settings and stop."""
 
     def check(self) -> None:
@@ -174,6 +164,8 @@ class TrainConfig:
             if value is not None and not 0 <= value <= 1:
                 raise FiguraInputError("--" + name.replace("_", "-"), str(value), "from 0 to 1")
         self._check_augmentation()
+        check_starting_network(self.resume)
+        check_samples(self.metrics, self.metric_samples, "--metric-samples")
         if self.metric_data is not None and self.detector is None:
             raise FiguraInputError(
                 "--metric-data", "without --detector", "--metric-data with --detector only"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..loading import save_generator
 from ..networks.generator import Generator
+from .metric_names import is_distance
 
 Ruler = Callable[[Generator], dict[str, float]]
 
@@ -12,7 +13,7 @@ Ruler = Callable[[Generator], dict[str, float]]
 class Measuring:
     """Keeps ``snapshots/network-<thousands of pictures>.safetensors`` in ``out``, and applies ``ruler``.
 
-    The snapshot with the least first figure of the ruler is also kept as ``best.safetensors``.
+    The snapshot with the least first distance of the ruler is also kept as ``best.safetensors``.
 
     Attributes:
         best: (figure's name, its value, pictures seen) of that snapshot; part of the run's state.
@@ -29,9 +30,9 @@ class Measuring:
         if self.ruler is None:
             return {}
         figures = self.ruler(average)
-        name, value = next(iter(figures.items()))
-        if self._is_best(name, value):
-            self.best = name, value, samples
+        first = next(((name, value) for name, value in figures.items() if is_distance(name)), None)
+        if first is not None and self._is_best(*first):
+            self.best = *first, samples
             if self.writes:
                 save_generator(self.out / "best.safetensors", average)
         return figures

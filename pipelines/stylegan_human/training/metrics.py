@@ -1,8 +1,9 @@
 """How far generated pictures are from real ones, in the space of a feature network.
 
-Sources: FID, Heusel et al. 2017; KID, Binkowski et al. 2018. The published figures use 50,000 generated
-pictures against the whole training set, and Inception's pooled features; any other network or number gives
-another scale.
+Sources: FID, Heusel et al. 2017; KID, Binkowski et al. 2018; precision and recall, Kynkaanniemi et al.
+2019. The published figures use 50,000 generated pictures against the whole training set, Inception's pooled
+features for the distances and VGG-16's for precision and recall; any other network or number gives another
+scale.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,12 @@ from torch import Tensor
 from ...common.errors import FiguraInputError
 from ..networks.generator import Generator
 from .aligned_images import AlignedImages
+from .metric_names import PUBLISHED, Metric, metrics_named
 
 BATCH = 64
 KID_SUBSETS, KID_SIZE = 100, 1000
+NEIGHBOUR = 3  # precision and recall: a sample's ball reaches to this neighbour
+DISTANCES = 1 << 24  # computed at once
 
 
 class FeatureNetwork(Protocol):
@@ -81,65 +85,127 @@ def draw_subsets(
     ]
 
 
+def precision_recall(real: Tensor, generated: Tensor, neighbour: int = NEIGHBOUR) -> tuple[float, float]:
+    """Shares of the generated features [M, D] that lie among the real [N, D], and the other way round.
+
+    A set is taken to fill balls around its members, each reaching to its ``neighbour``-th nearest of the set
+    (equations 1 and 2).
+    """
+    return _share_within(generated, real, neighbour), _share_within(real, generated, neighbour)
+
+
+def _share_within(probes: Tensor, members: Tensor, neighbour: int) -> float:
+    """Share of ``probes`` in the ball of at least one of ``members``; a member is its own nearest."""
+    rows = max(DISTANCES // len(members), 1)
+    nearest = min(neighbour + 1, len(members))
+    reach = [torch.cdist(part, members).kthvalue(nearest, dim=1).values for part in members.split(rows)]
+    radii = torch.cat(reach)
+    inside = [(torch.cdist(part, members) <= radii).any(dim=1) for part in probes.split(rows)]
+    return torch.cat(inside).float().mean().item()
+
+
 class DistributionRuler:
-    """Measures a generator against a data set; the real features are computed once.
+    """Measures a generator against a data set; the real features are computed once, at the first call.
 
     Args:
-        network: the feature network; moved to ``device`` if it has a ``to``, and given pictures there.
+        network: the feature network; moved to the generator's device if it has a ``to``, and given pictures
+            there.
         real: pictures to compare with.
-        names: ``fid``, ``kid``.
-        count: pictures generated.
+        names: of ``metric_names.OFFERED``.
+        count: pictures generated for metrics whose names do not say how many.
         labels: [M, c_dim] from which a conditional generator's labels are drawn.
     """
 
     def __init__(
         self, network: FeatureNetwork, real: AlignedImages, names: Sequence[str] = ("fid",),
-        count: int = 50000, labels: Tensor | None = None, seed: int = 0, device: torch.device | str = "cpu",
+        count: int = PUBLISHED, labels: Tensor | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
+        self.metrics = metrics_named(names)
+        if not self.metrics:
+            raise FiguraInputError("--metrics", "none", "at least one")
         if count < 2 or real.count < 2:
             raise FiguraInputError(
                 "--metric-samples", f"{count} against {real.count} pictures", "2 or more of each"
             )
-        self.device, self.network = torch.device(device), network
-        if hasattr(network, "to"):
-            self.network = network.to(self.device)  # type: ignore[attr-defined]
-        self.names, self.count, self.labels, self.seed = names, count, labels, seed
-        self.real = np.concatenate([self._features(pixels.float() / 127.5 - 1) for pixels in _batches(real)])
-        self.moments = Moments.of(self.real)
+        self.network, self.pictures, self.labels, self.seed = network, real, labels, seed
+        self.count, self.device = count, torch.device("cpu")
+        self.real = np.empty((0, 0), np.float32)
+        self._moments: dict[int, Moments] = {}
 
     @torch.no_grad()
     def __call__(self, generator: Generator) -> dict[str, float]:
         """The figures of a generator; the same latents every time."""
-        source = torch.Generator().manual_seed(self.seed)
-        device, found = generator.mapping.w_avg.device, []
-        for start in range(0, self.count, BATCH):
-            count = min(BATCH, self.count - start)
-            z = torch.randn(count, generator.config.z_dim, generator=source).to(device)
-            c = None
-            if self.labels is not None:
-                c = self.labels[torch.randint(len(self.labels), (count,), generator=source)].to(device)
-            found.append(self._features(_eight_bits(generator(z, c))))
-        return self.figures(np.concatenate(found))
+        self._move(generator.mapping.w_avg.device)
+        if not len(self.real):
+            self.real = self._features_of_real(max(self._real_count(metric) for metric in self.metrics))
+        count = max(self._generated_count(metric) for metric in self.metrics)
+        return self.figures(self._features_of_generated(generator, count))
 
-    @torch.no_grad()
+    def figures(self, generated: np.ndarray) -> dict[str, float]:
+        """The figures of generated features [N, D]; metrics of fewer pictures take the first."""
+        figures = {}
+        for metric in self.metrics:
+            real, fake = self.real[: self._real_count(metric)], generated[: self._generated_count(metric)]
+            if metric.kind == "fid":
+                figures[metric.name] = frechet_distance(self._moments_of(real), Moments.of(fake))
+            elif metric.kind == "kid":
+                subsets = draw_subsets(len(fake), len(real), np.random.RandomState(self.seed))
+                figures[metric.name] = kernel_distance(real, fake, subsets)
+            else:
+                begin = "" if metric.name == "pr" else f"{metric.name}_"
+                shares = precision_recall(self._tensor(real), self._tensor(fake))
+                figures[f"{begin}precision"], figures[f"{begin}recall"] = shares
+        return figures
+
+    def _tensor(self, features: np.ndarray) -> Tensor:
+        return torch.from_numpy(features).to(self.device)
+
+    def _generated_count(self, metric: Metric) -> int:
+        return metric.generated or self.count
+
+    def _real_count(self, metric: Metric) -> int:
+        count = len(self.pictures) if metric.mirrored else self.pictures.count
+        return min(count, metric.real or count)
+
+    def _moments_of(self, real: np.ndarray) -> Moments:
+        if len(real) not in self._moments:
+            self._moments[len(real)] = Moments.of(real)
+        return self._moments[len(real)]
+
+    def _move(self, device: torch.device) -> None:
+        self.device = device
+        if hasattr(self.network, "to"):
+            self.network = self.network.to(device)  # type: ignore[attr-defined]
+
+    def _features_of_real(self, count: int) -> np.ndarray:
+        """Features of the first ``count`` pictures, mirror images after all others."""
+        pieces = (self.pictures.pixels(list(piece)) for piece in _pieces(count))
+        return np.concatenate([self._features(pixels.float() / 127.5 - 1) for pixels in pieces])
+
+    def _features_of_generated(self, generator: Generator, count: int) -> np.ndarray:
+        found = []
+        for z, c in self._latents(count, generator.config.z_dim):
+            c = None if c is None else c.to(self.device)
+            found.append(self._features(_eight_bits(generator(z.to(self.device), c))))
+        return np.concatenate(found)
+
+    def _latents(self, count: int, width: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """z [B, width] and labels [B, c_dim], piece by piece."""
+        source = torch.Generator().manual_seed(self.seed)
+        for piece in _pieces(count):
+            z, c = torch.randn(len(piece), width, generator=source), None
+            if self.labels is not None:
+                c = self.labels[torch.randint(len(self.labels), (len(piece),), generator=source)]
+            yield z, c
+
     def _features(self, pixels: Tensor) -> np.ndarray:
         return self.network.features(pixels.to(self.device)).cpu().numpy()
 
-    def figures(self, generated: np.ndarray) -> dict[str, float]:
-        """The figures of features [N, D]."""
-        figures = {}
-        if "fid" in self.names:
-            figures["fid"] = frechet_distance(self.moments, Moments.of(generated))
-        if "kid" in self.names:
-            subsets = draw_subsets(len(generated), len(self.real), np.random.RandomState(self.seed))
-            figures["kid"] = kernel_distance(self.real, generated, subsets)
-        return figures
 
-
-def _batches(images: AlignedImages) -> Iterator[Tensor]:
-    """Every picture once, not mirrored, uint8."""
-    for start in range(0, images.count, BATCH):
-        yield images.pixels(list(range(start, min(start + BATCH, images.count))))
+def _pieces(count: int) -> Iterator[range]:
+    """0 .. count - 1 in parts of BATCH."""
+    for start in range(0, count, BATCH):
+        yield range(start, min(start + BATCH, count))
 
 
 def _eight_bits(pixels: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def run(config: TrainConfig) -> TrainResult | None:
     else:
         networks = resumed_networks(settled, config.seed, config.resume)
     measuring = Measuring(trainer.out, rank == 0, ruler_of(config, data))
-    task = GanTask(settled, networks, data, config.seed, config.freezed, measuring)
+    task = GanTask(settled, networks, data, config.seed, config.freezed, measuring, config.nhwc)
     result = train_task(task, trainer, console("training", "sample") if rank == 0 else silent, about)
     if rank == 0:
         print(f"{result.steps * settled.batch / 1000:.1f} kimg in {trainer.out}; {data.bad.report()}")
@@ -57,15 +57,14 @@ def run(config: TrainConfig) -> TrainResult | None:
 def ruler_of(config: TrainConfig, data: AlignedImages):
     """The measurement that --metrics and --detector ask for, or None."""
     if config.detector is None or not config.metrics:
+        if config.metrics not in ((), ("fid",)):  # asked for, not merely the default
+            LOG.warning("--metrics %s: not measured, since no --detector is given.", ",".join(config.metrics))
         return None
     from .metrics import DistributionRuler, feature_network
 
     network = feature_network(config.detector)
     real = data if config.metric_data is None else AlignedImages(config.metric_data, config.square)
-    device = "cuda" if torch.cuda.is_available() and not config.trainer.cpu else "cpu"
-    return DistributionRuler(
-        network, real, config.metrics, config.metric_samples, data.labels, config.seed, device
-    )
+    return DistributionRuler(network, real, config.metrics, config.metric_samples, data.labels, config.seed)
 
 
 def _set_precision(config: TrainConfig) -> None:

@@ -39,11 +39,13 @@ class GanTask(Task):
 
     def __init__(
         self, recipe: Recipe, networks: Networks, data: AlignedImages, seed: int = 0, freezed: int = 0,
-        measuring: Measuring | None = None,
+        measuring: Measuring | None = None, nhwc: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.recipe, self.data, self.seed, self.length = recipe, data, seed, len(data)
         generator, discriminator = networks.generator.train(), networks.discriminator.train()
+        if nhwc and recipe.losses.third:  # StyleGAN2's generator has a layout of its own, channels last too
+            _channels_last(generator)
         self.modules = {"G": TrainedGenerator(generator), "D": _channels_last(discriminator)}
         self.averages = {"G_ema": networks.average.eval().requires_grad_(False)}
         still = {id(parameter) for parameter in frozen_layers(discriminator, freezed)}
@@ -61,7 +63,7 @@ class GanTask(Task):
         )
         self.pipe = None if ada is None else AugmentPipe(ada.pipe)
         self.frozen = {} if self.pipe is None else {"augmentation": self.pipe}
-        self.adversary = Adversary(self.modules["G"], self.modules["D"], recipe.losses, self.pipe)
+        self.adversary = Adversary(self.modules["G"], self.modules["D"], recipe.losses, self.pipe, nhwc)
         self.measuring = measuring
         self.measured_untrained = measuring is not None and measuring.ruler is not None
 
