@@ -43,7 +43,7 @@ def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
 
 def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
     """Measure how far networks are from real pictures: Frechet and kernel distance, precision and recall."""
-    from ...common.processes import find_device
+    from ...common.processes import find_device, rank_and_count
     from ..loading import load_generator
     from ..training.aligned_images import AlignedImages
     from ..training.metrics import DistributionRuler, feature_network
@@ -52,7 +52,13 @@ def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
     network = feature_network(config.detector)
     real = AlignedImages(config.data, config.square)
     device = find_device(config.device)
+    rank, processes = rank_and_count()
+    if processes > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=device.type == "cpu")  # forms the group that shares the work
     ruler = DistributionRuler(network, real, config.metrics, config.samples)
     for path in config.networks:
         figures = ruler(load_generator(path).to(device))
-        print(path.name, *(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)
+        if rank == 0:
+            print(path.name, *(f"{name} {value:.4f}" for name, value in figures.items()), flush=True)

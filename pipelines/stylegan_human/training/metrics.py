@@ -19,6 +19,7 @@ from ...common.errors import FiguraInputError
 from ..networks.generator import Generator
 from .aligned_images import AlignedImages
 from .metric_names import PUBLISHED, Metric, metrics_named
+from .sharing import features_of, from_first
 
 BATCH = 64
 KID_SUBSETS, KID_SIZE = 100, 1000
@@ -105,7 +106,8 @@ def _share_within(probes: Tensor, members: Tensor, neighbour: int) -> float:
 
 
 class DistributionRuler:
-    """Measures a generator against a data set; the real features are computed once, at the first call.
+    """Measures a generator against a data set; the real features are computed once, at the first call. The
+    processes of a run share the work, and get the figures that one would.
 
     Args:
         network: the feature network; moved to the generator's device if it has a ``to``, and given pictures
@@ -139,7 +141,8 @@ class DistributionRuler:
         if not len(self.real):
             self.real = self._features_of_real(max(self._real_count(metric) for metric in self.metrics))
         count = max(self._generated_count(metric) for metric in self.metrics)
-        return self.figures(self._features_of_generated(generator, count))
+        generated = self._features_of_generated(generator, count)
+        return from_first(lambda: self.figures(generated), self.device)
 
     def figures(self, generated: np.ndarray) -> dict[str, float]:
         """The figures of generated features [N, D]; metrics of fewer pictures take the first."""
@@ -179,15 +182,20 @@ class DistributionRuler:
 
     def _features_of_real(self, count: int) -> np.ndarray:
         """Features of the first ``count`` pictures, mirror images after all others."""
-        pieces = (self.pictures.pixels(list(piece)) for piece in _pieces(count))
-        return np.concatenate([self._features(pixels.float() / 127.5 - 1) for pixels in pieces])
+
+        def look(piece: range) -> Tensor:
+            return self._features(self.pictures.pixels(list(piece)).float() / 127.5 - 1)
+
+        return features_of(_pieces(count), _sizes(count), look, self.device)
 
     def _features_of_generated(self, generator: Generator, count: int) -> np.ndarray:
-        found = []
-        for z, c in self._latents(count, generator.config.z_dim):
-            c = None if c is None else c.to(self.device)
-            found.append(self._features(_eight_bits(generator(z.to(self.device), c))))
-        return np.concatenate(found)
+        def look(piece: tuple[Tensor, Tensor | None]) -> Tensor:
+            z, c = piece
+            return self._features(
+                _eight_bits(generator(z.to(self.device), None if c is None else c.to(self.device)))
+            )
+
+        return features_of(self._latents(count, generator.config.z_dim), _sizes(count), look, self.device)
 
     def _latents(self, count: int, width: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         """z [B, width] and labels [B, c_dim], piece by piece."""
@@ -198,14 +206,18 @@ class DistributionRuler:
                 c = self.labels[torch.randint(len(self.labels), (len(piece),), generator=source)]
             yield z, c
 
-    def _features(self, pixels: Tensor) -> np.ndarray:
-        return self.network.features(pixels.to(self.device)).cpu().numpy()
+    def _features(self, pixels: Tensor) -> Tensor:
+        return self.network.features(pixels.to(self.device))
 
 
 def _pieces(count: int) -> Iterator[range]:
     """0 .. count - 1 in parts of BATCH."""
     for start in range(0, count, BATCH):
         yield range(start, min(start + BATCH, count))
+
+
+def _sizes(count: int) -> list[int]:
+    return [len(piece) for piece in _pieces(count)]
 
 
 def _eight_bits(pixels: Tensor) -> Tensor:
