@@ -22,7 +22,7 @@ from comfyui_figura.pipelines.stylegan_human.training.adversary import (
     LossSettings,
     TrainedGenerator,
 )
-from comfyui_figura.pipelines.stylegan_human.training.blur import blur, blur_sigma, blur_taps
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.blur import blur, blur_sigma, blur_taps
 from comfyui_figura.pipelines.stylegan_human.training.draws import Draws
 from comfyui_figura.pipelines.stylegan_human.training.phases import AdamSettings, Phase
 from comfyui_figura.pipelines.stylegan_human.training.presets import Recipe

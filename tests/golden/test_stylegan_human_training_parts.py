@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_figura.pipelines.stylegan_human.training.adaptive import AugmentControl
-from comfyui_figura.pipelines.stylegan_human.training.augment import AugmentPipe
-from comfyui_figura.pipelines.stylegan_human.training.chance import Chance
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.chance import Chance
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.control import AugmentControl
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.pipe import AugmentPipe
 from comfyui_figura.pipelines.stylegan_human.training.metrics import (
     Moments,
     draw_subsets,

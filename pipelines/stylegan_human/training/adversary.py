@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..networks.generator import Generator
 from ..networks.synthesis import Context
-from .blur import blur
+from .augmentation.blur import blur
 from .draws import Draws
 from .losses import PathLengthPenalty, path_lengths, r1_penalty, wants_fake, wants_real
 from .phases import Phase

@@ -16,7 +16,7 @@ from .phases import AdamSettings
 
 @dataclass(frozen=True)
 class AdaSettings:
-    """How augmentation is applied: see ``adaptive.py``."""
+    """How augmentation is applied: see ``augmentation/control.py``."""
 
     pipe: str = "bgc"
     p: float = 0.0

@@ -13,11 +13,11 @@ from ...common.training.step import Step
 from ...common.training.task import Task
 from ..loading import save_generator
 from ..networks.generator import Generator
-from .adaptive import AugmentControl
 from .adversary import Adversary, Reports, TrainedGenerator
 from .aligned_images import AlignedImages
-from .augment import AugmentPipe
-from .blur import blur_sigma
+from .augmentation.blur import blur_sigma
+from .augmentation.control import AugmentControl
+from .augmentation.pipe import AugmentPipe
 from .draws import Draws
 from .measuring import Measuring
 from .phases import AdamSettings, Phase, plan_phases

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.stylegan_human.training.adaptive import AugmentControl
-from comfyui_figura.pipelines.stylegan_human.training.augment import PIPES, AugmentPipe
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.control import AugmentControl
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.pipe import PIPES, AugmentPipe
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.resampling import sample
 from comfyui_figura.pipelines.stylegan_human.training.losses import r1_penalty
-from comfyui_figura.pipelines.stylegan_human.training.resampling import sample
 
 
 def pipe(steps, p=1.0, seed=0):

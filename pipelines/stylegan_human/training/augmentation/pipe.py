@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...common.errors import FiguraInputError
-from ..networks.filtered_lrelu import downsample, upsample
+from ....common.errors import FiguraInputError
+from ...networks.filtered_lrelu import downsample, upsample
 from .chance import Chance
 from .matrices import shift2d, shift3d, stretch2d, stretch3d, turn2d, turn3d
 from .resampling import sample
