@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from ..common.diffusion_configs import DiffusionConfig
+from ..common.diffusion_configs import DiffusionConfig, require_data
 from ..common.errors import FiguraInputError
 from ..common.training.configs import TrainerConfig
 
@@ -17,8 +17,8 @@ class VaeConfig:
 
     trainer: TrainerConfig
     data: list[Path] = field(default_factory=list)
-    """Folders in CosmicMan's format (figura mannequin write --format cosmicman); pictures and part maps are
-    read."""
+    """Folders in CosmicMan's format (figura mannequin write --format cosmicman), of which pictures and part
+    maps are read; or .mannequin.stream:people,count=12000,seed=7 for mannequins drawn in memory."""
     size: tuple[int, int] = (128, 64)
     """Height and width of the pictures, multiples of 8."""
     widths: tuple[int, ...] = (64, 64, 64, 64)
@@ -51,8 +51,7 @@ class VaeConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
-        if not self.data:
-            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        require_data(self.data)
         if any(side < 16 or side % 8 for side in self.size):
             raise FiguraInputError("size", f"{self.size}", "height and width in multiples of 8, 16 or more")
         if not self.widths or any(w < 32 or w % 32 or w % self.widths[0] for w in self.widths):
@@ -72,7 +71,8 @@ class NewConfig:
     vae: Path
     """The autoencoder's folder (figura base vae writes RUN/vae)."""
     data: list[Path]
-    """Folders in CosmicMan's format; their captions say which words get an embedding."""
+    """Folders in CosmicMan's format, or .mannequin.stream:people; their captions say which words get an
+    embedding."""
     family: Literal["sd15", "sd21"] = "sd15"
     """SD1.5: eight heads, convolutions around attention. SD2.1: heads 64 wide, linears, OpenCLIP's text."""
     widths: tuple[int, ...] = (64, 128)
@@ -88,8 +88,7 @@ class NewConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
-        if not self.data:
-            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        require_data(self.data)
         if not self.widths or any(w < 64 or w % 64 or w % self.widths[0] for w in self.widths):
             raise FiguraInputError("widths", f"{self.widths}", "multiples of 64, and of the first")
         if self.text_width < 64 or self.text_width % 64:
@@ -150,7 +149,7 @@ class MeasureConfig:
     vae: Path
     """Its folder (RUN/vae)."""
     data: list[Path]
-    """Folders in CosmicMan's format."""
+    """Folders in CosmicMan's format, or .mannequin.stream:people."""
     score: str = ".demo.scores:captions"
     """module:function that reads pictures; a leading dot means this package."""
     count: int = 512
@@ -170,7 +169,8 @@ class ScoreConfig:
     base_path: Annotated[Path, arg(aliases=("--base",))]
     """A diffusers folder or a single-file checkpoint."""
     data: list[Path]
-    """Folders in CosmicMan's format; training must have kept their last pictures out."""
+    """Folders in CosmicMan's format, or .mannequin.stream:people; training must have kept their last pictures
+    out."""
     score: str = ".demo.scores:captions"
     """module:function that reads pictures; a leading dot means this package."""
     count: int = 256
@@ -190,8 +190,7 @@ class ScoreConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
-        if not self.data:
-            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        require_data(self.data)
         check_numbers(self, positive=("count", "steps", "scale"))
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from ..common import base_model
-from ..common.bad_samples import BadSamples
 from ..common.base_parts import read_module
 from ..common.named_function import named
-from ..common.people_dataset import PeopleDataset, pixels_of
+from ..common.people_dataset import open_set, pixels_of
 from .configs import MeasureConfig, check_numbers
 from .vae_task import psnr
 
@@ -27,7 +26,7 @@ def measured(config: MeasureConfig) -> dict[str, Any]:
     score = named(config.score)
     images, labels, records = [], [], []
     for folder in config.data:
-        people = PeopleDataset(folder, config.size, bad=BadSamples(what=folder.name))
+        people = open_set(folder, config.size)
         for place in range(max(0, len(people) - config.count), len(people)):
             own, image, parts = people.read(place)
             images.append(image)

@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 from ..common import base_model, ldm_text, text
-from ..common.bad_samples import BadSamples
 from ..common.base_parts import read_module
 from ..common.compact_text import words_of
 from ..common.dense_captions import all_texts, join
-from ..common.people_dataset import read_records
+from ..common.people_dataset import open_records
 from ..common.write_base import write_base
 from .configs import NewConfig
 
@@ -58,7 +57,7 @@ def write_new(config: NewConfig) -> Path:
     name = "clip_h" if config.family == "sd21" else "clip_l"
     captions: list[str] = []
     for folder in config.data:
-        records = read_records(folder / "label", BadSamples(what=folder.name))
+        records = open_records(folder)
         captions += [r.sentence for r in records]
         captions += [join(all_texts(r.shot, r.attributes)) for r in records]
     settings, state = read_module(config.vae)

@@ -5,11 +5,10 @@ from typing import Any
 import torch
 
 from ..common import base_model
-from ..common.bad_samples import BadSamples
 from ..common.captioned import draw_captions
 from ..common.errors import FiguraInputError
 from ..common.named_function import named
-from ..common.people_dataset import Record, read_records
+from ..common.people_dataset import Record, open_records
 from ..common.processes import find_device
 from ..common.progress import Progress, silent
 from .configs import ScoreConfig
@@ -43,8 +42,7 @@ def held_out(config: ScoreConfig) -> list[Record]:
     """The last pictures' records of each folder."""
     found: list[Record] = []
     for folder in config.data:
-        records = read_records(folder / "label", BadSamples(what=folder.name))
-        found += records[-config.count :]
+        found += open_records(folder, config.size)[-config.count :]
     if len(found) < 2:
         raise FiguraInputError("data", f"{len(found)} captions", "two or more")
     return found

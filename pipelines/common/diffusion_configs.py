@@ -1,5 +1,6 @@
 """What every text-to-image training run is told, whatever loss it adds. No torch here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +19,8 @@ class DiffusionConfig:
     base_path: Annotated[Path, arg(aliases=("--base",))] = Path("base")
     """The model to start from: a diffusers folder or a single-file checkpoint (figura base new makes one)."""
     data: list[Path] = field(default_factory=list)
-    """Folders in CosmicMan's format."""
+    """Folders in CosmicMan's format, or .mannequin.stream:people,count=12000,seed=7 for mannequins that are
+    drawn in memory."""
     size: tuple[int, int] = (128, 64)
     """Height and width of the pictures, multiples of the VAE's factor and of the UNet's."""
     lr: float = 1e-3
@@ -60,8 +62,7 @@ class DiffusionConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
-        if not self.data:
-            raise FiguraInputError("data", "no folder", "one or more folders in CosmicMan's format")
+        require_data(self.data)
         for name in ("lr", "held_out", "measured", "preview_steps"):
             if not getattr(self, name) > 0:
                 raise FiguraInputError(name, str(getattr(self, name)), "a number above 0")
@@ -72,3 +73,12 @@ class DiffusionConfig:
             raise FiguraInputError("ema", str(self.ema), "a share from 0 to below 1")
         if any(side < 16 or side % 8 for side in self.size):
             raise FiguraInputError("size", f"{self.size}", "height and width in multiples of 8, 16 or more")
+
+
+def require_data(data: Sequence[Path]) -> None:
+    """Refuse an empty list of data sets."""
+    if not data:
+        raise FiguraInputError(
+            "data", "no folder", "one or more folders in CosmicMan's format",
+            "figura mannequin write makes one; .mannequin.stream:people needs none.",
+        )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .people_dataset import PeopleDataset, pixels_of
+from .people_dataset import People, pixels_of
 from .progress import Progress, silent
 from .weights import load_state_dict, read_metadata, save_state_dict
 
@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 BATCH = 16
 
 
-def fingerprint(vae: Any, sets: Sequence[PeopleDataset]) -> str:
-    """Changes with the autoencoder's weights, the pictures' names and their size."""
+def fingerprint(vae: Any, sets: Sequence[People]) -> str:
+    """Changes with the autoencoder's weights, the pictures' names, captions and size."""
     digest = hashlib.sha256()
     for name, tensor in sorted(vae.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().float().contiguous().numpy().tobytes())
     for people in sets:
-        digest.update(repr((people.size, [record.path for record in people.records])).encode())
+        digest.update(repr((people.size, [(r.path, r.caption) for r in people.records])).encode())
     return digest.hexdigest()
 
 
 def cached_moments(
-    path: Path, vae: Any, sets: Sequence[PeopleDataset], progress: Progress = silent
+    path: Path, vae: Any, sets: Sequence[People], progress: Progress = silent
 ) -> dict[str, Tensor]:
     """``mean`` and ``std`` of the posterior, fp16 [N, C, h, w] over all sets in order, and ``own`` [N], the
     picture that stands at each place (a broken one is replaced by the next). Read from ``path`` where it

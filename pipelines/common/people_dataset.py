@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from .bad_samples import BadSample, BadSamples, picture, read_parquet
 from .dense_captions import Attributes, all_texts, join
 from .errors import FiguraInputError
+from .named_function import source_named
 
 COLUMNS = ("path", "segm_path", "aa_text", "aa_ids", "person_type")
 GROUPS = 20
@@ -71,7 +72,7 @@ def read_records(labels: Path, bad: BadSamples, files: int = 0) -> list[Record]:
     records = []
     for row in bad.rows(rows, name=lambda row: str(row["path"])):
         try:
-            records.append(_record(row))
+            records.append(record_of(row))
         except BadSample as found:
             bad.skip(found.name, found.reason)
     return records
@@ -82,7 +83,8 @@ def _rows(path: Path, bad: BadSamples) -> list[dict[str, Any]]:
     return read_parquet(path, COLUMNS, bad, optional=("caption",))
 
 
-def _record(row: dict[str, Any]) -> Record:
+def record_of(row: dict[str, Any]) -> Record:
+    """A row of a label file as a record; raises BadSample."""
     name = str(row["path"])
     texts, ids = _groups(row["aa_text"], name, dict), _groups(row["aa_ids"], name, list)
     for values in ids:
@@ -107,6 +109,32 @@ def _groups(text: object, name: str, kind: type) -> list[Any]:
     if not fits or not all(value is None or isinstance(value, kind) for value in values or []):
         raise BadSample(name, "labels that are not a JSON list of 20 groups", "aa_text and aa_ids")
     return values or []
+
+
+class People(Protocol):
+    """What trainers ask of pictures with captions and part maps, on disk or not."""
+
+    bad: BadSamples
+    size: tuple[int, int]
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """What each picture shows."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """(index of what was read, picture uint8 [H, W, 3], part map uint8 [H, W])."""
+        ...
+
+    def parts(self, index: int) -> np.ndarray:
+        """The part map alone."""
+        ...
+
+    def check_lists(self) -> None:
+        """Count what is named but not there."""
+        ...
 
 
 class PeopleDataset:
@@ -177,15 +205,32 @@ def pixels_of(pictures: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def open_sets(folders: Sequence[Path], size: tuple[int, int], bad_limit: float) -> list[PeopleDataset]:
-    """The data sets of some folders, with their lists checked; each counts bad samples for itself."""
-    sets = [PeopleDataset(folder, size, bad=BadSamples(bad_limit, folder.name)) for folder in folders]
+def open_sets(places: Sequence[Path], size: tuple[int, int], bad_limit: float) -> list[People]:
+    """The data sets of some places, with their lists checked; each counts bad samples for itself."""
+    sets = [open_set(place, size, bad_limit) for place in places]
     for people in sets:
         people.check_lists()
     return sets
 
 
-def trained_on(people: PeopleDataset, held_out: int) -> int:
+def open_set(place: Path, size: tuple[int, int], bad_limit: float = 0.01) -> People:
+    """The data set in a folder, or the one that ``module:function,name=value`` makes when it is called with
+    ``size``: .mannequin.stream:people draws its own."""
+    source = source_named(place)
+    if source is not None:
+        return source(size)
+    return PeopleDataset(place, size, bad=BadSamples(bad_limit, place.name))
+
+
+def open_records(place: Path, size: tuple[int, int] = (128, 64)) -> Sequence[Record]:
+    """The records alone of such a data set; no picture need be there."""
+    source = source_named(place)
+    return (
+        read_records(place / "label", BadSamples(what=place.name)) if source is None else source(size).records
+    )
+
+
+def trained_on(people: People, held_out: int) -> int:
     """How many of a set's pictures are trained on: all but the last, but at least half of a small set."""
     return max(len(people) - held_out, (len(people) + 1) // 2)
 

@@ -32,6 +32,14 @@ def lively(height: int = 128, width: int = 64) -> WorldConfig:
 OTHER_WORLDS = {"demo": demo, "lively": lively}  # any format may hold them
 
 
+def world_named(name: str, height: int, width: int) -> WorldConfig:
+    """The world of that name, of the four systems' or the demo models'."""
+    worlds = WORLDS | OTHER_WORLDS
+    if name not in worlds:
+        raise FiguraInputError("world", repr(name), "one of " + ", ".join(sorted(worlds)))
+    return worlds[name](height, width)
+
+
 class _World:
     """What every layout has: a config and a seed."""
 
@@ -75,11 +83,17 @@ class CosmicMan(_World):
     def encode(self, index: int) -> Encoded:
         """One picture, its part map and its row."""
         picture = self.draw(index)
+        row = self.row(picture)
+        files = {row["path"]: png(picture.image), row["segm_path"]: palette_png(picture.parts)}
+        return Encoded({f"data/{path}": data for path, data in files.items()}, row)
+
+    def row(self, picture: Picture) -> Row:
+        """What the label files say of a picture."""
         plain = self.config.plain
         texts, ids = captions.short_attributes(picture) if plain else captions.attribute_groups(picture)
-        name = f"{index // self.SHARD:05d}/{index:09d}.png"
+        name = f"{picture.index // self.SHARD:05d}/{picture.index:09d}.png"
         height, width = picture.parts.shape
-        row = {
+        return {
             "path": f"img/{name}",
             "segm_path": f"segm/{name}",
             "height": str(height),
@@ -89,8 +103,6 @@ class CosmicMan(_World):
             "person_type": picture.people[0].shot,
             **({"caption": captions.short_caption(picture)} if plain else {}),
         }
-        files = {f"data/img/{name}": png(picture.image), f"data/segm/{name}": palette_png(picture.parts)}
-        return Encoded(files, row)
 
     def labels(self, rows: Sequence[Row]) -> Files:
         """The last two shards (the one before the last may just have been filled up)."""

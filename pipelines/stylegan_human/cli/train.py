@@ -45,12 +45,12 @@ def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
     """Measure how far networks are from real pictures: Frechet and kernel distance, precision and recall."""
     from ...common.processes import find_device, rank_and_count
     from ..loading import load_generator
-    from ..training.aligned_images import AlignedImages
+    from ..training.aligned_images import open_images
     from ..training.metrics import DistributionRuler, feature_network
 
     check_samples(config.metrics, config.samples, "--samples")
     network = feature_network(config.detector)
-    real = AlignedImages(config.data, config.square)
+    real = open_images(config.data, config.square)
     device = find_device(config.device)
     rank, processes = rank_and_count()
     if processes > 1:

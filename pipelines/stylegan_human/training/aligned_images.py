@@ -1,4 +1,4 @@
-"""StyleGAN-Human's data set: pictures of one size in a folder or a .zip, labels in ``dataset.json``.
+"""StyleGAN-Human's data set on disk: pictures of one size in a folder or .zip, labels in ``dataset.json``.
 
 Unusable pictures are counted, named and left out (``common/bad_samples.py``). Sets that fit are held in
 memory as bytes, so that training reads each file once.
@@ -7,7 +7,6 @@ memory as bytes, so that training reads each file once.
 import io
 import json
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ from torch import Tensor
 
 from ...common.bad_samples import BadSample, BadSamples
 from ...common.errors import FiguraInputError
+from ...common.named_function import source_named
+from .image_set import WANTED, DrawnImages, ImageSet, common_size, subset_of
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 LABELS = "dataset.json"
-IN_MEMORY = 2 << 30  # bytes of pictures kept in memory; larger sets are read from disk each time
-WANTED = "pictures of one size, twice as high as wide, the height a power of two"
 
 
-class AlignedImages:
-    """Item i is picture i, or from ``count`` on (with ``mirror``) picture i - count mirrored.
+class AlignedImages(ImageSet):
+    """Pictures of a folder or .zip.
 
     Args:
         path: folder (searched to any depth) or .zip.
@@ -50,40 +49,13 @@ class AlignedImages:
         self.labels_by_name = self._read_labels() if cond else {}
         names = self._listed(entries) if cond else entries
         sizes = self._sizes(names)
-        self.size = _common_size(sizes, square)
+        self.size = common_size(sizes, square)
         names = [name for name in names if name in sizes and self._fits(name, sizes[name])]
         self.bad.expect(len(names))
-        self.names_used = _subset(names, subset, seed)
-        self.mirror, self.count = mirror, len(self.names_used)
-        self.labels = self._label_matrix() if cond else None
-        self._pixels = self._load() if self.count * 3 * self.size[0] * self.size[1] <= IN_MEMORY else None
-
-    def __len__(self) -> int:
-        return self.count * (2 if self.mirror else 1)
-
-    @property
-    def label_dim(self) -> int:
-        """Numbers in a label, 0 without labels."""
-        return 0 if self.labels is None else self.labels.shape[1]
-
-    def names(self, indices: list[int]) -> list[str]:
-        """File names of items."""
-        return [self.names_used[index % self.count] for index in indices]
-
-    def pixels(self, indices: list[int]) -> Tensor:
-        """Items as uint8 [B, 3, H, W]."""
-        rows = [self._picture(index % self.count) for index in indices]
-        flipped = [
-            row[:, :, ::-1] if index >= self.count else row for row, index in zip(rows, indices, strict=True)
-        ]
-        return torch.from_numpy(np.stack(flipped))
-
-    def batch(self, indices: list[int]) -> dict[str, Tensor]:
-        """``pixels`` and, with labels, ``labels`` float32 [B, label_dim]."""
-        batch = {"pixels": self.pixels(indices)}
-        if self.labels is not None:
-            batch["labels"] = self.labels[torch.tensor([index % self.count for index in indices])]
-        return batch
+        super().__init__(self.size, subset_of(names, subset, seed), mirror, self.bad)
+        if cond:
+            self.labels = self._label_matrix()
+        self._pixels = self._load() if self._fits_memory() else None
 
     def _picture(self, index: int) -> np.ndarray:
         if self._pixels is not None:
@@ -173,27 +145,20 @@ def _label_rows(files: "_Folder | _Zip") -> list:
     return rows
 
 
-def _common_size(sizes: dict[str, tuple[int, int]], square: bool) -> tuple[int, int]:
-    """The size most pictures have, which must be one that a network can have."""
-    if not sizes:
-        raise FiguraInputError("training pictures", "none that can be read", WANTED)
-    height, width = Counter(sizes.values()).most_common(1)[0][0]
-    if width * (1 if square else 2) != height:
+def open_images(
+    path: Path, square: bool = False, cond: bool = False, mirror: bool = False, subset: int | None = None,
+    seed: int = 0, max_bad: float = 0.01,
+) -> ImageSet:  # fmt: skip
+    """The pictures of a folder or .zip, or of ``module:function,name=value``. Arguments and errors as for
+    AlignedImages."""
+    source = source_named(path)
+    if source is None:
+        return AlignedImages(path, square, cond, mirror, subset, seed, max_bad)
+    if cond:
         raise FiguraInputError(
-            "training pictures", f"{height} x {width} (height x width)",
-            "pictures as high as wide" if square else "pictures twice as high as wide",
-            "Leave out --square?" if square else "Align them with figura stylegan align, or see --square.",
-        )  # fmt: skip
-    if height < 8 or height & (height - 1):
-        raise FiguraInputError("training pictures", f"{height} pixels high", "a power of two, 8 or more")
-    return height, width
-
-
-def _subset(names: list[str], count: int | None, seed: int) -> list[str]:
-    if count is None or count >= len(names):
-        return names
-    chosen = np.random.RandomState(seed % 2**31).permutation(len(names))[:count]
-    return [names[index] for index in sorted(chosen)]
+            "--cond", f"pictures drawn by '{path}'", "a folder with labels", "Leave it out."
+        )
+    return DrawnImages(source(), square, mirror, subset, seed)
 
 
 def _open(path: Path) -> "_Folder | _Zip":

@@ -33,7 +33,8 @@ class TrainConfig:
 
     data: Path
     """Folder or .zip of pictures of one size, twice as high as wide, the height a power of two; with labels
-    in dataset.json if there are any."""
+    in dataset.json if there are any. Or .mannequin.stream:portraits,count=20000,height=64 for mannequins
+    drawn in memory."""
     outdir: Path = Path("runs/stylegan")
     """The run's folder. The same command again resumes the run in it."""
     cfg: Preset = "shhq"

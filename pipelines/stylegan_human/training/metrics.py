@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...common.errors import FiguraInputError
 from ..networks.generator import Generator
-from .aligned_images import AlignedImages
+from .image_set import ImageSet
 from .metric_names import PUBLISHED, Metric, metrics_named
 from .sharing import features_of, from_first
 
@@ -119,7 +119,7 @@ class DistributionRuler:
     """
 
     def __init__(
-        self, network: FeatureNetwork, real: AlignedImages, names: Sequence[str] = ("fid",),
+        self, network: FeatureNetwork, real: ImageSet, names: Sequence[str] = ("fid",),
         count: int = PUBLISHED, labels: Tensor | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
         self.metrics = metrics_named(names)

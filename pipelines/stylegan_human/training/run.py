@@ -11,8 +11,9 @@ from ...common.processes import rank_and_count
 from ...common.progress import console, silent
 from ...common.training.loop import TrainResult
 from ...common.training.loop import train as train_task
-from .aligned_images import AlignedImages
+from .aligned_images import open_images
 from .configs import TrainConfig, trainer_config
+from .image_set import ImageSet
 from .measuring import Measuring
 from .presets import recipe
 from .starting import fresh_networks, resumed_networks
@@ -29,7 +30,7 @@ def run(config: TrainConfig) -> TrainResult | None:
     """
     config.check()
     rank, processes = rank_and_count()
-    data = AlignedImages(
+    data = open_images(
         config.data, config.square, config.cond, config.mirror, config.subset, config.seed, config.max_bad
     )
     settled = recipe(config, data.size[0], data.label_dim, processes)
@@ -54,7 +55,7 @@ def run(config: TrainConfig) -> TrainResult | None:
     return result
 
 
-def ruler_of(config: TrainConfig, data: AlignedImages):
+def ruler_of(config: TrainConfig, data: ImageSet):
     """The measurement that --metrics and --detector ask for, or None."""
     if config.detector is None or not config.metrics:
         if config.metrics not in ((), ("fid",)):  # asked for, not merely the default
@@ -63,7 +64,7 @@ def ruler_of(config: TrainConfig, data: AlignedImages):
     from .metrics import DistributionRuler, feature_network
 
     network = feature_network(config.detector)
-    real = data if config.metric_data is None else AlignedImages(config.metric_data, config.square)
+    real = data if config.metric_data is None else open_images(config.metric_data, config.square)
     return DistributionRuler(network, real, config.metrics, config.metric_samples, data.labels, config.seed)
 
 

@@ -1,6 +1,7 @@
 """Tiny bases: their layout and families, the words they know, and training one for 20 steps with resume."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -219,3 +220,13 @@ def test_the_index_names_what_is_there(bases):
     assert all(
         (bases["sd21"] / part).is_dir() for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
     )
+
+
+def test_mannequins_drawn_in_memory_train_as_the_folder(people, bases, tmp_path):
+    """Vocabulary, latents and updates: nothing tells the two apart."""
+    drawn, states = Path(".mannequin.stream:people,count=24,seed=5"), []
+    for data in (people, drawn):
+        made = config(data, bases["sd15"], tmp_path / data.name, steps=3, train_text=True, cache_latents=True)
+        train(DiffusionTask(made), made.trainer)
+        states.append(load_state_dict(tmp_path / data.name / "model" / "unet"))
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

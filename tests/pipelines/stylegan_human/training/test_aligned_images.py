@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfyui_figura.pipelines.common.bad_samples import TooManyBadSamples
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.stylegan_human.training import aligned_images
+from comfyui_figura.pipelines.stylegan_human.training import image_set
 from comfyui_figura.pipelines.stylegan_human.training.aligned_images import AlignedImages
 from PIL import Image
 
@@ -50,7 +50,7 @@ def test_sub_folders_and_zip_give_the_same(pictures, tmp_path):
 
 def test_large_sets_are_read_from_disk_each_time(pictures, monkeypatch):
     in_memory = AlignedImages(pictures, mirror=True).pixels([5, 17])
-    monkeypatch.setattr(aligned_images, "IN_MEMORY", 0)
+    monkeypatch.setattr(image_set, "IN_MEMORY", 0)
     data = AlignedImages(pictures, mirror=True)
     assert data._pixels is None
     assert torch.equal(data.pixels([5, 17]), in_memory)
@@ -142,7 +142,7 @@ def test_too_many_bad_pictures_stop_the_run(pictures, kind):
 
 
 def test_a_picture_that_vanishes_is_counted(pictures, monkeypatch):
-    monkeypatch.setattr(aligned_images, "IN_MEMORY", 0)
+    monkeypatch.setattr(image_set, "IN_MEMORY", 0)
     data = AlignedImages(pictures, max_bad=0.1)
     (pictures / "img05.png").unlink()
     assert torch.equal(data.pixels([5])[0], read(pictures / "img06.png"))
