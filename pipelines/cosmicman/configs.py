@@ -143,7 +143,9 @@ class StudyConfig:
     ceiling: Path | None = None
     """What figura base measure --out wrote of the bases' autoencoder; the scores' ceiling is read from it."""
     results: Path = Path("docs/results")
-    """Where hola.json and hola.md are written."""
+    """Where the table is written,"""
+    name: str = "hola"
+    """and under which name: NAME.json and NAME.md."""
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""

@@ -92,7 +92,7 @@ def last_loss(folder: Path, steps: int = 100) -> float:
 
 
 def publish(config: StudyConfig, runs: list[Run]) -> list[Path]:
-    """Write ``hola.json`` (every run's curve) and ``hola.md`` (the table)."""
+    """Write ``<name>.json`` (every run's curve) and ``<name>.md`` (the table)."""
     entries = [
         {"base": one.base, "hola": one.variant, "seed": one.seed, "noise_loss": last_loss(one.folder),
          "curve": curve(one.folder)}
@@ -101,13 +101,13 @@ def publish(config: StudyConfig, runs: list[Run]) -> list[Path]:
     ceiling = json.loads(config.ceiling.read_text())["through"] if config.ceiling else {}
     shared = config.train
     content = {
-        "command": "figura cosmicman study", "steps": shared.trainer.steps, "batch": shared.trainer.batch,
+        "command": "figura cosmicman study", "name": config.name, "steps": shared.trainer.steps, "batch": shared.trainer.batch,
         "measured": shared.measured, "guidance": shared.guidance, "stride": shared.hola.stride,
         "weight": shared.hola.weight, "bases": [path.name for path in config.bases],
         "chance": CHANCE, "ceiling": {name: ceiling[name] for name in SHOWN if name in ceiling},
         "runs": entries,
     }  # fmt: skip
-    paths = [config.results / "hola.json", config.results / "hola.md"]
+    paths = [config.results / f"{config.name}.{suffix}" for suffix in ("json", "md")]
     for path, text in zip(paths, (json.dumps(content, indent=1) + "\n", page(content)), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
@@ -143,7 +143,7 @@ def page(content: dict[str, Any]) -> str:
     if ceiling:
         behind = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in ceiling.items())
         lines += ["", f"Ceiling (renders sent through the autoencoder): {behind}."]
-    lines += ["", "The curves of every run, against updates and against minutes, stand in `hola.json`.", ""]
+    lines += ["", f"The curves of every run, against updates and minutes, stand in `{content['name']}.json`.", ""]
     return "\n".join(lines)
 
 

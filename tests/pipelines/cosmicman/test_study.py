@@ -77,8 +77,9 @@ def test_the_ceiling_stands_beside_the_scores(tmp_path):
     runs = study.planned(settings)[:2]
     for one in runs:
         pretend(one)
-    text = study.publish(settings, runs)[1].read_text()
-    assert "clothes colors 0.970, all three 0.930" in text
+    text = study.publish(replace(settings, name="other"), runs)[1].read_text()
+    assert "clothes colors 0.970, all three 0.930" in text and "stand in `other.json`" in text
+    assert {path.name for path in settings.results.iterdir()} == {"other.json", "other.md"}
 
 
 @pytest.mark.parametrize(
