@@ -101,7 +101,8 @@ def publish(config: StudyConfig, runs: list[Run]) -> list[Path]:
     ceiling = json.loads(config.ceiling.read_text())["through"] if config.ceiling else {}
     shared = config.train
     content = {
-        "command": "figura cosmicman study", "name": config.name, "steps": shared.trainer.steps, "batch": shared.trainer.batch,
+        "command": "figura cosmicman study", "name": config.name,
+        "steps": shared.trainer.steps, "batch": shared.trainer.batch,
         "measured": shared.measured, "guidance": shared.guidance, "stride": shared.hola.stride,
         "weight": shared.hola.weight, "bases": [path.name for path in config.bases],
         "chance": CHANCE, "ceiling": {name: ceiling[name] for name in SHOWN if name in ceiling},
@@ -143,7 +144,7 @@ def page(content: dict[str, Any]) -> str:
     if ceiling:
         behind = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in ceiling.items())
         lines += ["", f"Ceiling (renders sent through the autoencoder): {behind}."]
-    lines += ["", f"The curves of every run, against updates and minutes, stand in `{content['name']}.json`.", ""]
+    lines += ["", f"Every run's curve, against updates and minutes: `{content['name']}.json`.", ""]
     return "\n".join(lines)
 
 

@@ -78,7 +78,7 @@ def test_the_ceiling_stands_beside_the_scores(tmp_path):
     for one in runs:
         pretend(one)
     text = study.publish(replace(settings, name="other"), runs)[1].read_text()
-    assert "clothes colors 0.970, all three 0.930" in text and "stand in `other.json`" in text
+    assert "clothes colors 0.970, all three 0.930" in text and "minutes: `other.json`" in text
     assert {path.name for path in settings.results.iterdir()} == {"other.json", "other.md"}
 
 
