@@ -32,7 +32,7 @@ class TrainResult:
 
     Attributes:
         steps: updates done in all, with those of earlier starts.
-        bad_steps: updates that were skipped because something was not finite.
+        bad_steps: updates that were skipped, or cut short, because something was not finite.
         stopped: a signal asked the run to end early; it saved a checkpoint first.
     """
 
@@ -146,13 +146,15 @@ class _Run:
         set_seed(key(self.config.seed, number, self.accelerator.process_index, "global"))
         step = Step(number, self.task, self.config, self.accelerator)
         values = self.task.update(batch, step)
+        step.settle()
         if not step.bad:
             self.window.append({name: _detached(value) for name, value in values.items()})
             return
         self.bad_steps += 1
         names = self.task.names(self._indices(number))
-        self.records.bad_batch(number, names)
-        LOG.warning("Update %d skipped: not finite. Its samples: %s", number, ", ".join(names[:8]))
+        self.records.bad_batch(number, names, step.applied, step.skipped)
+        how = f"cut short (steps that stay: {', '.join(step.applied)})" if step.applied else "skipped"
+        LOG.warning("Update %d %s: not finite. Its samples: %s", number, how, ", ".join(names[:8]))
         if self.bad_steps > self.config.max_bad_steps:
             raise FiguraInputError(
                 "training", f"{self.bad_steps} updates with a loss or gradient that is not finite",

@@ -90,9 +90,12 @@ class Records:
             if self._board is not None:
                 self._board.log_images({name: page[None].numpy()}, step=step, dataformats="NHWC")
 
-    def bad_batch(self, step: int, names: list[str]) -> None:
-        """Note the samples of an update whose loss or gradient was not finite."""
-        self._append("bad_batches.jsonl", {"step": step, "names": names})
+    def bad_batch(self, step: int, names: list[str], applied: list[str], skipped: list[str]) -> None:
+        """Note the samples of an update whose loss or gradient was not finite, and which optimisers had
+        stepped before that was seen."""
+        self._append(
+            "bad_batches.jsonl", {"step": step, "names": names, "applied": applied, "skipped": skipped}
+        )
 
     def close(self) -> None:
         """Flush TensorBoard."""

@@ -101,8 +101,11 @@ def _facts(run: Run) -> str:
         facts["peak GPU memory"] = f"{run.peak_bytes / 2**30:.2f} GiB"
     facts["device"] = str(run.about.get("device", "unknown"))
     facts["processes"] = str(run.about.get("processes", 1))
-    if run.bad:
-        facts["updates skipped"] = str(len(run.bad))
+    cut = sum(bool(line.get("applied")) for line in run.bad)
+    if len(run.bad) > cut:
+        facts["updates skipped"] = str(len(run.bad) - cut)
+    if cut:
+        facts["updates cut short"] = str(cut)
     return (
         '<dl class="facts">'
         + "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
@@ -200,15 +203,16 @@ def _bad(run: Run) -> str:
     if not run.bad:
         return ""
     rows = [
-        f"<tr><td>{escape(str(line.get('step', '')))}</td><td>{escape(_listed(line))}</td></tr>"
+        f"<tr><td>{escape(str(line.get('step', '')))}</td><td>{escape(_listed(line, 'applied'))}</td>"
+        f"<td>{escape(_listed(line, 'names'))}</td></tr>"
         for line in run.bad[:50]
     ]
-    head = "<tr><th>update</th><th>samples of its batch</th></tr>"
+    head = "<tr><th>update</th><th>steps that stay</th><th>samples of its batch</th></tr>"
     return f'<h2>Skipped updates</h2><div class="scroll"><table>{head}{"".join(rows)}</table></div>'
 
 
-def _listed(line: dict) -> str:
-    return ", ".join(map(str, line.get("names", [])))
+def _listed(line: dict, name: str) -> str:
+    return ", ".join(map(str, line.get(name, [])))
 
 
 def _settings(run: Run) -> str:

@@ -23,14 +23,19 @@ class Step:
         samples_seen: samples seen before this update, over all processes.
         rounds: parts into which ``parts`` splits a batch.
         bad: whether a loss or a gradient of this update was not finite.
+        applied: optimisers that stepped, in order; one of several steps may stay though a later one is bad.
+        skipped: optimisers that were asked to step and did not.
     """
 
     def __init__(self, number: int, task: Task, config: TrainerConfig, accelerator: Accelerator) -> None:
         self.number, self.samples_seen = number, number * config.batch
         self.accelerator, self.device = accelerator, accelerator.device
         self.rounds, self.bad = config.accumulate, False
+        self.applied: list[str] = []
+        self.skipped: list[str] = []
         self._task, self._config = task, config
         self._finite = torch.ones((), device=self.device)
+        self._unscaled: set[str] = set()
 
     def generator(self, name: str) -> torch.Generator:
         """A CPU generator of (seed, step, process, name): where all noise of an update comes from."""
@@ -60,19 +65,31 @@ class Step:
         """Step an optimiser and its schedule, and clear its gradients.
 
         Returns:
-            False if a loss or gradient was not finite: the weights are then as they were.
+            False if a loss of this update so far, or a gradient of this optimiser, was not finite: the
+            weights are then as they were. Steps of this update before it stay.
         """
         chosen = self._task.optimizers[optimizer]
         parameters = [p for group in chosen.param_groups for p in group["params"] if p.grad is not None]
         if not self._task.wrapped:
             self._average(parameters)
-        good = self._all_finite(self._clip(chosen, parameters))
-        if good or _scaled(chosen):  # a gradient scaler skips by itself, and must see it to lower its scale
-            chosen.step()
+        self._unscale(optimizer)
+        good = self._all_finite(self._clip(parameters))
+        if good:
+            self._plain(optimizer).step()
         if good and optimizer in self._task.schedules:
             self._task.schedules[optimizer].step()
         chosen.zero_grad(set_to_none=True)
+        (self.applied if good else self.skipped).append(optimizer)
         return good
+
+    def settle(self) -> None:
+        """End the update: let fp16's gradient scaler choose its next scale, from what all optimisers saw.
+
+        Not after each optimiser's step, as accelerate does: the others' gradients bear the old scale.
+        """
+        if self._unscaled and self.accelerator.scaler is not None:
+            self.accelerator.scaler.update()
+        self._unscaled.clear()
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a number over processes: for whatever a task keeps from update to update."""
@@ -90,10 +107,23 @@ class Step:
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):  # type: ignore[union-attr]
             gradient.copy_(part.view_as(gradient))
 
-    def _clip(self, optimizer: Any, parameters: list[Tensor]) -> Tensor:
+    def _plain(self, optimizer: str) -> Any:
+        """The optimiser to step: without accelerate's shell where that would update the scale."""
+        chosen: Any = self._task.optimizers[optimizer]
+        return chosen.optimizer if _scaled(chosen) else chosen
+
+    def _unscale(self, optimizer: str) -> None:
+        """Take fp16's scale off the gradients; accelerate's own clipping would unscale others' too."""
+        chosen = self._task.optimizers[optimizer]
+        if not _scaled(chosen):
+            return
+        if optimizer in self._unscaled:  # its second step in one update
+            self.settle()
+        self.accelerator.unscale_gradients(chosen)
+        self._unscaled.add(optimizer)
+
+    def _clip(self, parameters: list[Tensor]) -> Tensor:
         """Clip where the configuration says so; return the gradients' norm before it."""
-        if _scaled(optimizer):  # accelerate's own clipping would also unscale what other optimisers own
-            self.accelerator.unscale_gradients(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self._config.clip_norm or float("inf"))
         norm = torch.as_tensor(norm, device=self.device)
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # type: ignore[operator]

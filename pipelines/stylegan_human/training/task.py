@@ -89,7 +89,11 @@ class GanTask(Task):
         return Draws(generator, self.recipe.losses.style_mixing_prob, self.recipe.noise_mode)
 
     def update(self, batch: dict[str, Tensor], step: Step) -> dict[str, Tensor | float]:
-        """Every phase that is due, then the moving average, then the strength of augmentation."""
+        """Every phase that is due, then the moving average, then the strength of augmentation.
+
+        A phase that is not finite is skipped, and all after it: they play against what it should have become.
+        Those before it stay; they were sound, and undoing them would need a copy of weights and Adam.
+        """
         draws, losses = self.draws(step), self.recipe.losses
         inputs = self._inputs(batch, draws, step.device)
         self.adversary.sigma = blur_sigma(losses.blur_init_sigma, losses.blur_fade_kimg, step.samples_seen)
@@ -178,7 +182,8 @@ class GanTask(Task):
         if accelerator is not None and accelerator.num_processes > 1:
             self._agree(accelerator)
         beta = ema_beta(recipe.batch, recipe.ema_kimg, recipe.ema_rampup, step.samples_seen)
-        update_average(self.average, self.modules["G"].generator, beta)  # type: ignore[arg-type]
+        if "G" in step.applied:
+            update_average(self.average, self.modules["G"].generator, beta)  # type: ignore[arg-type]
         if self.control.due(step.number + 1):
             self.control.adjust(recipe.batch)
 

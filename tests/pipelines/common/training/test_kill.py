@@ -119,7 +119,8 @@ def test_a_bad_batch_is_named_whole_by_two_processes(tmp_path):
     settings = {"out": str(tmp_path), "steps": 3, "batch": 8, "sample_every": 0, "task": {"bad": [1]}}
     finish(launch(PROGRAM, json.dumps(settings), 2))
     (line,) = [json.loads(text) for text in (tmp_path / "bad_batches.jsonl").read_text().splitlines()]
-    assert line == {"step": 1, "names": [str(i) for i in indices_of(0, 1, 8, 37)]}
+    names = [str(i) for i in indices_of(0, 1, 8, 37)]
+    assert line == {"step": 1, "names": names, "applied": [], "skipped": ["one", "two"]}
 
 
 def test_a_sharded_run_saves_whole_weights_and_resumes_bit_identically(tmp_path):

@@ -123,6 +123,59 @@ def test_half_precision_learns_as_full_does(tmp_path, half_precision, precision)
         assert (a - b).norm() < (0.1 if precision == "bf16" else 0.3) * (a - begin).norm(), name
 
 
+class Noted(torch.optim.SGD):
+    """Notes the gradients that it steps with."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, 1e-2)
+        self.seen: list[torch.Tensor] = []
+
+    def step(self, closure=None):
+        self.seen.append(torch.cat([p.grad.flatten().clone() for p in self.param_groups[0]["params"]]))
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("change", ["falls", "rises"])
+def test_all_optimisers_of_an_update_have_the_same_scale(tmp_path, half_precision, monkeypatch, change):
+    """The scale falls when the first network overflows (a finite loss times 1e35), or rises after every
+    update; the second's gradients were scaled before that. They are those of full precision, to 2 % (float16
+    holds 3 digits), and not twice or half of them.
+    """
+
+    class Overflowing(Regression):
+        def __init__(self):
+            super().__init__(chance=False)
+            self.optimizers["two"] = Noted(self.modules["two"].parameters())
+
+        def update(self, batch, step):
+            part = batch["x"].to(step.device)
+            much = 1e35 if change == "falls" and step.accelerator.mixed_precision == "fp16" else 1
+            for name, factor in (("one", much), ("two", 1)):
+                loss = (self.modules[name](part).float() - part.sum(1, keepdim=True)).square().mean()
+                step.backward(loss * factor)
+            return {"one": step.apply("one"), "two": step.apply("two")}
+
+    made, scalers = loop._accelerator, []
+
+    def accelerator(config):
+        found = made(config)
+        if config.mixed_precision == "fp16":
+            found.scaler = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=1)
+            scalers.append(found.scaler)
+        return found
+
+    monkeypatch.setattr(loop, "_accelerator", accelerator)
+    seen = {}
+    for precision in ("no", "fp16"):
+        task = Overflowing()
+        optimizer = task.optimizers["two"]
+        config = TrainerConfig(out=tmp_path / precision, **RUN | {"steps": 1, "mixed_precision": precision})
+        assert train(task, config).bad_steps == 0
+        (seen[precision],) = optimizer.seen
+    assert torch.allclose(seen["fp16"], seen["no"], rtol=0.02, atol=1e-3 * seen["no"].abs().max())
+    assert scalers[0].get_scale() == (32 if change == "falls" else 128), "it moves once in an update"
+
+
 def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog):
     run(tmp_path)
     whole = last(tmp_path)
@@ -150,6 +203,7 @@ def test_bad_updates_are_skipped_and_counted(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "bad_batches.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 4]
     assert lines[0]["names"] == [str(i) for i in indices_of(0, 3, 8, Regression.length)]
+    assert (lines[0]["applied"], lines[0]["skipped"]) == ([], ["one", "two"])
 
 
 def test_too_many_bad_updates_stop_the_run(tmp_path):

@@ -211,6 +211,41 @@ def test_a_loss_that_is_not_finite_is_skipped_and_counted(pictures, tmp_path):
     assert len(named) == 4 and all(name.startswith("img") for name in named)
 
 
+def test_an_update_that_turns_bad_halfway_keeps_what_was_sound(pictures, tmp_path, monkeypatch, caplog):
+    """Reals that are not finite: the generator has stepped before they are seen, and its average follows it;
+    the discriminator, and every mean, stay. The log says which.
+    """
+    config = small_config(pictures, tmp_path / "run", kimg=0.012)
+    settled = recipe(config, 32, 0)
+    task = GanTask(settled, fresh_networks(settled, 0), AlignedImages(pictures))
+    states, make = [], task._inputs
+
+    def state():
+        networks = (task.modules["G"], task.modules["D"], task.average)
+        return [[value.clone() for value in network.state_dict().values()] for network in networks]
+
+    def inputs(batch, draws, device):
+        states.append(state())
+        found = make(batch, draws, device)
+        return found | ({"real": found["real"] * torch.nan} if len(states) == 2 else {})
+
+    monkeypatch.setattr(task, "_inputs", inputs)
+    with caplog.at_level("WARNING"):
+        result = train(task, trainer_config(config, 4, 0.012, 1))
+    assert (result.steps, result.bad_steps) == (3, 1)
+    same = [
+        all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+        for before, after in zip(states[1], states[2], strict=True)
+    ]
+    assert same == [False, True, False]
+    assert torch.equal(task.average.mapping.w_avg, task.modules["G"].generator.mapping.w_avg)
+    (line,) = [json.loads(text) for text in (config.outdir / "bad_batches.jsonl").read_text().splitlines()]
+    assert (line["step"], line["applied"], line["skipped"]) == (1, ["G"], ["D"])
+    assert "Update 1 cut short (steps that stay: G)" in caplog.text
+    page = page_of(read_run(config.outdir))
+    assert "updates cut short" in page and "updates skipped" not in page
+
+
 def test_one_bad_update_poisons_no_running_mean(pictures, tmp_path, monkeypatch):
     """NaN in w and in the verdicts of one update: w_avg, path length and ADA's signs are as before it."""
     config = small_config(pictures, tmp_path / "run", **EVERYTHING | {"kimg": 0.032})
