@@ -26,16 +26,20 @@ def skeleton(config: Annotated[OmitArgPrefixes[SkeletonConfig], arg(name="")]) -
 
 def widen(config: Annotated[WidenConfig, arg(name="")]) -> None:
     """Turn plain Stable Diffusion 2.1-base (4 input channels) into a start for training HumanSD (8)."""
+    from ..common.files import check_file
     from .checkpoint import widen_file
 
+    check_file(config.out)
     widen_file(config.source, config.out)
     print(f"{config.out}: ignores the skeleton until it is trained")
 
 
 def convert(config: Annotated[ConvertConfig, arg(name="")]) -> None:
     """Turn the released .ckpt into .safetensors with only what inference needs."""
+    from ..common.files import check_file
     from .checkpoint import convert_file
 
+    check_file(config.out)
     convert_file(config.source, config.out)
     print(config.out)
 

@@ -55,6 +55,12 @@ class SkeletonLatents:
     empty: Tensor | None
 
 
+def check_strength(strength: float) -> None:
+    """Refuse a strength of the skeleton that it was never meant for."""
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise FiguraInputError("strength", f"{strength:g}", f"0 to {MAX_STRENGTH:g}")
+
+
 def encode_skeleton(encode: Encode, skeleton: Tensor, strength: float, always: bool) -> SkeletonLatents:
     """Encode skeleton pictures with the model's own VAE.
 
@@ -63,8 +69,7 @@ def encode_skeleton(encode: Encode, skeleton: Tensor, strength: float, always: b
         strength: 1 as drawn, 0 as an empty picture, between them a straight mix of the two latents.
         always: whether the skeleton counts in all steps; else the empty latent comes along.
     """
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise FiguraInputError("strength", f"{strength:g}", f"0 to {MAX_STRENGTH:g}")
+    check_strength(strength)
     picture = on_canvas(skeleton)
     pose = encode(picture)
     if strength == 1 and always:

@@ -1,6 +1,6 @@
 """HumanSD's data on disk: mapping files that join pictures, pose files and prompts (Human-Art, LAION-Human).
 
-Reading alone: each item comes whole, with its joints in its own pixels; ``to_square`` brings both to the size
+Reading alone: each item comes whole, with its joints in its own pixels; ``cut_to`` brings both to the size
 that is trained on. Whatever cannot be used is counted by ``BadSamples``.
 """
 
@@ -112,23 +112,24 @@ def counted(people: np.ndarray, size: tuple[int, int], threshold: float = THRESH
     return people
 
 
-def to_square(
-    image: np.ndarray, people: np.ndarray, side: int, top: float = 0.5, left: float = 0.5
+def cut_to(
+    image: np.ndarray, people: np.ndarray, size: tuple[int, int], top: float = 0.5, left: float = 0.5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bring the shorter side to ``side`` by area and cut a square; joints follow, those cut off are dropped.
+    """Resize by area so that ``size`` is just covered, and cut it out; joints cut off are dropped.
 
     Args:
-        top, left: where the square lies, as shares (0..1) of what is left over; training draws them.
+        size: height and width; a square's side is that of the picture's shorter side, as released.
+        top, left: where the cut lies, as shares (0..1) of what is left over; training draws them.
     """
     import cv2
 
     height, width = image.shape[:2]
-    scale = side / min(height, width)
-    wide, tall = max(side, round(width * scale)), max(side, round(height * scale))
+    scale = max(size[0] / height, size[1] / width)
+    tall, wide = max(size[0], round(height * scale)), max(size[1], round(width * scale))
     resized = cv2.resize(image, (wide, tall), interpolation=cv2.INTER_AREA)
-    y, x = int((tall - side + 1) * top), int((wide - side + 1) * left)
+    y, x = int((tall - size[0] + 1) * top), int((wide - size[1] + 1) * left)
     moved = people.copy()
     present = people[..., 2] > 0
     moved[..., :2] = people[..., :2] * scale - (x, y)
     moved[~present] = (-1, -1, 0)
-    return resized[y : y + side, x : x + side], counted(moved, (side, side), 0.0)
+    return resized[y : y + size[0], x : x + size[1]], counted(moved, size, 0.0)

@@ -82,6 +82,12 @@ def guided(positive: Tensor, negative: Tensor, scale: float) -> Tensor:
     return negative + scale * (positive - negative)
 
 
+def check_eta(eta: float) -> None:
+    """Refuse a share of fresh noise that is none."""
+    if not 0 <= eta <= 1:
+        raise FiguraInputError("eta", f"{eta:g}", "0 to 1")
+
+
 def denoise(
     predict: Predict,
     latents: Tensor,
@@ -96,8 +102,7 @@ def denoise(
     The last step ends at the schedule's first alpha, not at 1: 3 % of the predicted noise stays, as released.
     ``seeds`` (one per sample) feed the noise that ``eta`` > 0 adds.
     """
-    if not 0 <= eta <= 1:
-        raise FiguraInputError("eta", f"{eta:g}", "0 to 1")
+    check_eta(eta)
     generators = [generator(seed) for seed in seeds or batch_seeds(0, len(latents))]
     total = len(steps.timesteps)
     rows = zip(steps.timesteps, steps.alphas, steps.alphas_prev, strict=True)

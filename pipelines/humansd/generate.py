@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
+from ..common.files import check_folder
 from ..common.images import read_image, to_image, to_pixels, write_png
 from ..common.picture_files import write_picture
 from ..common.processes import is_mine
@@ -18,11 +19,11 @@ from ..common.seeds import batch_seeds, noise
 from . import ddim, vae
 from .canvas import on_canvas
 from .checkpoint import require_model
-from .conditioning import check_prompts, encode_skeleton, repeat_rows, with_added
+from .conditioning import check_prompts, check_strength, encode_skeleton, repeat_rows, with_added
 from .configs import GenerateConfig, SampleConfig
 from .defaults import LATENT_CHANNELS
 from .model import HumanSD, encode_prompts, load, predictor
-from .poses import drawn_poses
+from .poses import check_threshold, drawn_poses
 
 log = logging.getLogger(__name__)
 TOGETHER = 4  # pictures painted at once, to bound memory; each depends on its own seed alone
@@ -64,9 +65,15 @@ def _encode(model: HumanSD, image: Tensor) -> Tensor:
 
 def check(config: GenerateConfig) -> None:
     """Refuse what cannot be painted, before any file is opened."""
+    check_folder(config.save_path, "save_path")
     check_prompts([config.prompt])
+    check_threshold(config.detection_thresh)
     batch_seeds(config.seed, config.num_samples)
     sample = config.sample
+    if not 0 <= sample.scale <= 100:
+        raise FiguraInputError("scale", f"{sample.scale:g}", "a number from 0 to 100")
+    check_strength(sample.pose_strength)
+    ddim.check_eta(sample.eta)
     ddim.plan(sample.ddim_steps, sample.strength, sample.schedule == "legacy_49")
     sources = (config.pose_file, config.ready_pose, config.image, config.skeleton)
     if (count := sum(source is not None for source in sources)) != 1:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
+from ..common.files import check_folder
 from ..common.images import read_image, write_png
 from ..common.processes import find_device
 from ..pose.canvas import canvas_for, fit_to
@@ -85,8 +87,16 @@ def poses_of_pictures(
         yield file.stem, pose
 
 
+def check_threshold(threshold: float) -> None:
+    """Refuse a least score that says nothing. Scores of some estimators go beyond 1."""
+    if not 0 <= threshold < inf:
+        raise FiguraInputError("detection_thresh", f"{threshold:g}", "a number from 0 up")
+
+
 def draw_all(config: SkeletonConfig) -> Iterator[Path]:
     """Write <name>.png and <name>.npz for every photograph or pose file; yields the pictures' paths."""
+    check_folder(config.save_path, "save_path")
+    check_threshold(config.detection_thresh)
     source = config.source
     suffixes = (
         [child.suffix.lower() for child in source.iterdir()] if source.is_dir() else [source.suffix.lower()]
@@ -111,7 +121,8 @@ def on_own_canvas(config: GenerateConfig, pose: Pose) -> Pose:
 
 def _size(config: GenerateConfig, own: tuple[int, ...]) -> tuple[int, int]:
     height, width = canvas_for((own[0], own[1]))
-    return check_size(config.image_H or height, config.image_W or width)
+    height = height if config.image_H is None else config.image_H
+    return check_size(height, width if config.image_W is None else config.image_W)
 
 
 def draw(pose: Pose, threshold: float, name: str) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from comfyui_figura.pipelines.common.bad_samples import BadSamples, TooManyBadSamples
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.humansd.dataset import PoseDataset, to_square
+from comfyui_figura.pipelines.humansd.dataset import PoseDataset, cut_to
 from comfyui_figura.pipelines.humansd.skeleton import draw_skeleton
 from comfyui_figura.pipelines.mannequin import captions, dataset, formats, storage
 from comfyui_figura.pipelines.mannequin.configs import crowd
@@ -40,7 +40,7 @@ def test_reference_samples_without_augmentation(case):
     draws = {step["name"]: step["params"] for step in about["transforms"] if step["applied"]}
     start = draws["RandomCrop"]
     assert item.prompt == about["txt"] and list(item.image.shape[:2]) == about["source_size_hw"]
-    image, people = to_square(item.image, item.people, side, start["h_start"], start["w_start"])
+    image, people = cut_to(item.image, item.people, (side, side), start["h_start"], start["w_start"])
     golden = np.asarray(Image.open(GOLDEN / "dataset_out" / f"{case}_jpg.png").convert("RGB")).astype(int)
     assert np.abs(image.astype(int) - golden).max() <= 2
     with np.load(GOLDEN / "dataset_pose.npz") as file:
