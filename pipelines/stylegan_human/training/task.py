@@ -14,11 +14,11 @@ from ...common.training.task import Task
 from ..loading import save_generator
 from ..networks.generator import Generator
 from .adversary import Adversary, Reports, TrainedGenerator
-from .aligned_images import AlignedImages
 from .augmentation.blur import blur_sigma
 from .augmentation.control import AugmentControl
 from .augmentation.pipe import AugmentPipe
 from .draws import Draws
+from .image_set import ImageSet
 from .measuring import Measuring
 from .phases import AdamSettings, Phase, plan_phases
 from .presets import Recipe
@@ -38,7 +38,7 @@ class GanTask(Task):
     wrapped = False
 
     def __init__(
-        self, recipe: Recipe, networks: Networks, data: AlignedImages, seed: int = 0, freezed: int = 0,
+        self, recipe: Recipe, networks: Networks, data: ImageSet, seed: int = 0, freezed: int = 0,
         measuring: Measuring | None = None, nhwc: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
