@@ -1,7 +1,9 @@
 """The ``figura`` command: ``figura <system> <verb> --flags``, joined from every system's ``COMMANDS``."""
 
+import errno
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 SYSTEMS = {
     "stylegan": "stylegan_human",
@@ -11,6 +13,8 @@ SYSTEMS = {
     "base": "base",
     "mannequin": "mannequin",
 }
+FROM_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+"""What a disk may answer at any moment; other errors of the system are ours, and keep their traceback."""
 TOP_LEVEL = ("demo", "convert", "common.training")  # packages whose verbs stand right after ``figura``
 
 
@@ -52,14 +56,28 @@ def usage(commands: dict, prog: str) -> str:
 
 
 def main() -> None:
-    """Run one command; a FiguraInputError ends it with its sentence and exit code 2, without a traceback."""
+    """Run one command; a FiguraInputError, or a full or forbidden disk, ends it with one sentence and exit
+    code 2, without a traceback."""
     from .common.errors import FiguraInputError
 
     try:
         dispatch(all_commands(), sys.argv[1:], "figura")
     except FiguraInputError as error:
-        print(f"figura: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in FROM_OUTSIDE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _end(f"{where}{error.strerror}; what was written before is whole.")
+
+
+def _end(message: str) -> NoReturn:
+    """Say what is wrong on a line of its own, and stop."""
+    progress = sys.modules.get(f"{__package__}.common.progress")  # not loaded: no bar, and no torch for this
+    if progress is not None:
+        progress.clear_bars()
+    print(f"figura: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ def vae(config: Annotated[VaeConfig, arg(name="")]) -> None:
 
 def new(config: Annotated[NewConfig, arg(name="")]) -> None:
     """Write an untrained base of SD1.5's or SD2.1's layout around a trained autoencoder."""
+    from ..common.files import check_folder
     from .new import write_new
 
+    check_folder(config.out)
     print(write_new(config))
 
 
@@ -40,8 +42,11 @@ def text(config: Annotated[TextConfig, arg(name="")]) -> None:
 
 def measure(config: Annotated[MeasureConfig, arg(name="")]) -> None:
     """Measure an autoencoder on held-out pictures; exit code 1 where it does not pass the gate."""
+    from ..common.files import check_file
     from .gate import measured
 
+    if config.out is not None:
+        check_file(config.out)
     figures = measured(config)
     _tell(figures, config.out)
     if not figures["passes"]:
@@ -50,16 +55,22 @@ def measure(config: Annotated[MeasureConfig, arg(name="")]) -> None:
 
 def score(config: Annotated[ScoreConfig, arg(name="")]) -> None:
     """Draw held-out captions with a base, and read from the pictures what came of them."""
+    from ..common.files import check_file
     from ..common.progress import console
     from .score import scored
 
+    if config.out is not None:
+        check_file(config.out)
     _tell(scored(config, console("base score")), config.out)
 
 
 def _tell(figures: dict, out: Path | None) -> None:
+    from ..common.files import atomic_path
+
     text = json.dumps(figures, indent=1)
     if out is not None:
-        out.write_text(text + "\n", encoding="utf-8")
+        with atomic_path(out) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -1,6 +1,7 @@
 """What the trainers of the bases are told. No torch here."""
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,8 @@ from tyro.conf import arg
 from ..common.diffusion_configs import DiffusionConfig, require_data
 from ..common.errors import FiguraInputError
 from ..common.training.configs import TrainerConfig
+
+LARGEST = 16384  # pixels a side of an enlarged picture
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class VaeConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
+        self.trainer.check()
         require_data(self.data)
         if any(side < 16 or side % 8 for side in self.size):
             raise FiguraInputError("size", f"{self.size}", "height and width in multiples of 8, 16 or more")
@@ -137,9 +141,12 @@ class GenerateConfig:
         """Raise FiguraInputError for what cannot work."""
         if not self.prompts:
             raise FiguraInputError("prompts", "none", "one or more")
-        if any(not 8 <= side <= 4096 or side % 8 for side in self.size):
-            raise FiguraInputError("size", f"{self.size}", "height and width in multiples of 8, up to 4096")
+        check_size(self.size)
         check_numbers(self, positive=("steps", "images", "scale", "enlarge"))
+        if max(self.size) * self.enlarge > LARGEST:
+            raise FiguraInputError(
+                "enlarge", str(self.enlarge), f"pictures of at most {LARGEST} pixels a side"
+            )
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,11 @@ class MeasureConfig:
     """Least share of each colour of top, bottom and shoes that must be read right behind it."""
     out: Path | None = None
     """Write the figures there as JSON too."""
+
+    def check(self) -> None:
+        """Raise FiguraInputError for what cannot work."""
+        check_size(self.size)
+        check_numbers(self, positive=("count",), shares=("gate",))
 
 
 @dataclass(frozen=True)
@@ -191,6 +203,7 @@ class ScoreConfig:
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
         require_data(self.data)
+        check_size(self.size)
         check_numbers(self, positive=("count", "steps", "scale"))
 
 
@@ -209,10 +222,16 @@ class PackConfig:
     """Leave out words without an embedding; only this pack's loaders open such a file."""
 
 
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse a height and width that Stable Diffusion's autoencoder cannot take."""
+    if any(not 8 <= side <= 4096 or side % 8 for side in size):
+        raise FiguraInputError("size", f"{size}", "height and width in multiples of 8, up to 4096")
+
+
 def check_numbers(config: object, positive: tuple[str, ...] = (), shares: tuple[str, ...] = ()) -> None:
     """Refuse settings outside their range; NaN is outside of any."""
     for name in positive:
-        if not getattr(config, name) > 0:
+        if not 0 < getattr(config, name) < inf:
             raise FiguraInputError(name, str(getattr(config, name)), "a number above 0")
     for name in shares:
         if not 0 <= getattr(config, name) < 1:

@@ -11,7 +11,7 @@ from ..common import base_model
 from ..common.base_parts import read_module
 from ..common.named_function import named
 from ..common.people_dataset import open_set, pixels_of
-from .configs import MeasureConfig, check_numbers
+from .configs import MeasureConfig
 from .vae_task import psnr
 
 GARMENTS = ("color_top", "color_bottom", "color_shoes")
@@ -20,7 +20,7 @@ GARMENTS = ("color_top", "color_bottom", "color_shoes")
 def measured(config: MeasureConfig) -> dict[str, Any]:
     """PSNR, the reader's figures for the pictures as they are (``renders``) and behind the autoencoder
     (``through``), latents' mean and deviation in the network's scale, and whether it ``passes``."""
-    check_numbers(config, positive=("count",), shares=("gate",))
+    config.check()
     settings, state = read_module(config.vae)
     vae: Any = base_model.build_vae(state, settings, config.vae.name).float()
     score = named(config.score)

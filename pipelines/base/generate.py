@@ -7,6 +7,7 @@ import torch
 
 from ..common import base_model
 from ..common.captioned import draw_captions
+from ..common.files import check_folder
 from ..common.images import to_image
 from ..common.picture_files import file_name, write_picture
 from ..common.processes import find_device, share
@@ -20,6 +21,7 @@ BATCH = 16
 def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
     """Draw every prompt; yields each picture's file as it is written. Shares the work of ``accelerate``."""
     config.check()
+    check_folder(config.outdir, "outdir")
     prompts = [prompt for prompt in config.prompts for _ in range(config.images)]
     seeds = batch_seeds(config.seed, len(prompts))
     path = base_model.find(config.base_path, "base", "figura base new makes a tiny one.")

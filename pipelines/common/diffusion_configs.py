@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,10 +63,14 @@ class DiffusionConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
+        self.trainer.check()
         require_data(self.data)
         for name in ("lr", "held_out", "measured", "preview_steps"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < inf:
                 raise FiguraInputError(name, str(getattr(self, name)), "a number above 0")
+        for name in ("warmup", "weight_decay", "guidance"):
+            if not 0 <= getattr(self, name) < inf:
+                raise FiguraInputError(name, str(getattr(self, name)), "a number from 0 up")
         for name in ("drop_text", "drop_groups", "sentences", "noise_offset"):
             if not 0 <= getattr(self, name) <= 1:
                 raise FiguraInputError(name, str(getattr(self, name)), "a number from 0 to 1")

@@ -35,7 +35,7 @@ def told(path: str | Path, wanted: str) -> Iterator[None]:
     name = Path(path).name or str(path)
     try:
         if not Path(path).is_file():
-            raise FiguraWeightsError(name, "no such file", wanted)
+            raise FiguraWeightsError(name, "a folder" if Path(path).is_dir() else "no such file", wanted)
         yield
     except FiguraInputError:
         raise

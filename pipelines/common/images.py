@@ -77,8 +77,12 @@ def to_uint8(pixels: Tensor) -> np.ndarray:
     return (pixels * 127.5 + 128).clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu().numpy()
 
 
-def read_image(path: str | Path) -> Tensor:
-    """Read a picture as IMAGE [1, H, W, 3] in [0, 1], turned as its EXIF says, alpha put on white."""
+def read_image(path: str | Path, least: int = 8) -> Tensor:
+    """Read a picture as IMAGE [1, H, W, 3] in [0, 1], turned as its EXIF says, alpha put on white.
+
+    Raises:
+        FiguraInputError: no such file, damaged, or a side under ``least`` pixels.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -89,6 +93,11 @@ def read_image(path: str | Path) -> Tensor:
         raise FiguraInputError(
             Path(path).name, f"a file that does not open as a picture ({error})", "PNG, JPEG or WebP"
         ) from error
+    height, width = array.shape[:2]
+    if min(height, width) < least:
+        raise FiguraInputError(
+            Path(path).name, f"a picture of {width} x {height} pixels", f"at least {least} pixels a side"
+        )
     return check_image(torch.from_numpy(array.copy())[None], Path(path).name)
 
 

@@ -4,7 +4,8 @@ A long function takes ``progress: Progress = silent`` and calls it after each st
 to stop the work (ComfyUI's interrupt does); the function must leave nothing half done when that happens.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from torch import Tensor
 
@@ -30,11 +31,22 @@ def part(progress: Progress, index: int, parts: int) -> Progress:
     return report
 
 
+_bars: WeakSet[Any] = WeakSet()
+
+
+def clear_bars() -> None:
+    """Take unfinished bars off the terminal, so that what is said next has a line to itself."""
+    for bar in list(_bars):
+        bar.leave = False
+        bar.close()
+
+
 def console(description: str, unit: str = "step") -> Progress:
     """Return a listener that draws a tqdm bar on the terminal; its speed is in ``unit``/s."""
     from tqdm import tqdm
 
     bar = tqdm(desc=description, unit=unit, unit_scale=unit != "step")
+    _bars.add(bar)
 
     def update(done: int, total: int, preview: Tensor | None = None) -> None:
         bar.total = total

@@ -33,18 +33,25 @@ def convert(config: Annotated[ConvertConfig, arg(name="")]) -> None:
 
 
 def identify(files: Positional[list[Path]]) -> None:
-    """Say what weight files hold and which node takes them, from their headers alone."""
+    """Say what weight files hold and which node takes them, from their headers alone.
+
+    Exit code 2 where one of them cannot be used.
+    """
     from ..common.errors import FiguraInputError
     from ..common.identify import identify as look
 
+    unusable = 0
     for path in files:
         try:
             found = look(path)
         except FiguraInputError as error:
             print(f"{path.name}: cannot be used. {error}")
+            unusable += 1
             continue
         node = f" -> node '{found.node}'" if found.node else ""
         print(f"{path.name}: {found.title} ({found.tensors} tensors){node}")
+    if unusable:
+        raise SystemExit(2)
 
 
 COMMANDS = {"convert": convert, "identify": identify}

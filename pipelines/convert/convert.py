@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import FiguraInputError
+from ..common.files import check_file
 from ..common.identify import Architecture, identify
 from ..common.manifest import sha256
 from ..common.network_pickle import NetworkRecord, load_stylegan_pickle
@@ -35,6 +36,7 @@ def run(config: ConvertConfig) -> Written:
         raise FiguraInputError("target", config.target.name, "a name that ends in .safetensors")
     if config.target.exists() and not config.overwrite:
         raise FiguraInputError("target", f"{config.target.name}, which exists", "a new name, or --overwrite")
+    check_file(config.target, "target")
     found = identify(config.source)
     state, metadata = _read(config, found)
     if config.half:

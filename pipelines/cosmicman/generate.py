@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..common import diffusion, text
 from ..common.errors import FiguraInputError
+from ..common.files import check_folder
 from ..common.images import to_image
 from ..common.least_size import check_least, levels_of
 from ..common.picture_files import file_name, write_picture
@@ -123,8 +124,9 @@ def run(config: GenerateConfig, progress: Progress = silent) -> Iterator[Path]:
     """Draw every prompt and write each picture as soon as it is done, with its settings inside the file."""
     check(config)
     config = configs.with_defaults(config)
-    model = load(config)
     assert config.outdir is not None
+    check_folder(config.outdir, "outdir")
+    model = load(config)
     for index, prompt in share([prompt for prompt in config.prompts for _ in range(config.images)]):
         seed = batch_seeds(config.seed, index + 1)[-1]
         whole = full_prompt(prompt, config.a_prompt, config.released_commas)

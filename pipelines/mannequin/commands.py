@@ -82,10 +82,12 @@ def write(config: Annotated[WriteConfig, arg(name="")]) -> None:
 def sheet(config: Annotated[SheetConfig, arg(name="")]) -> None:
     """Draw a contact sheet of mannequins."""
     from ..common.errors import FiguraInputError
+    from ..common.files import check_file
     from ..common.progress import console
     from .formats import OTHER_WORLDS, WORLDS
     from .sheet import draw_sheet, write_sheet
 
+    check_file(config.out)
     if not 1 <= config.columns <= 64 or not 1 <= config.count <= 2000:
         came = f"{config.count} pictures in {config.columns} columns"
         raise FiguraInputError("sheet", came, "1 to 2000 pictures in 1 to 64 columns")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..common.errors import FiguraInputError, FiguraMissingPackage
+from ..common.files import check_folder
 from ..common.images import read_image, to_image, write_png
 from ..common.processes import find_device, share
 from ..common.progress import console
@@ -17,6 +18,7 @@ from .generate import Settings, check_fits, encode_parts, generate, load, read_p
 from .parts import LABELS, Part, check_parts, check_size, make_part
 
 _POSITIVE = {"steps": 1000, "count": 10000, "batch": 256}
+_SCALES = {"guidance": 100, "reference_strength": 10, "image_strength": 10, "pose_strength": 10}
 
 
 def run(config: GenerateConfig) -> list[Path]:
@@ -67,6 +69,10 @@ def _check(config: GenerateConfig) -> None:
     for name, most in _POSITIVE.items():
         if not 1 <= getattr(config, name) <= most:
             raise FiguraInputError(name, str(getattr(config, name)), f"a whole number from 1 to {most}")
+    for name, most in _SCALES.items():
+        if not 0 <= getattr(config, name) <= most:
+            raise FiguraInputError(name, str(getattr(config, name)), f"a number from 0 to {most}")
+    check_folder(config.out)
 
 
 def read_parts(config: GenerateConfig) -> list[Part]:
@@ -103,6 +109,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise FiguraInputError(
             "file", f"'{path.name}' ({error.strerror})", "a readable .json or .toml file"
         ) from None
+    except UnicodeDecodeError:
+        raise FiguraInputError(path.name, "a file that is not UTF-8 text", "JSON or TOML") from None
     try:
         found = _parse_toml(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except ValueError as error:

@@ -43,6 +43,7 @@ class GenerateConfig:
 
 def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
     """Generate pictures from seeds."""
+    from ..common.files import check_folder
     from ..common.images import to_uint8, write_png
     from ..common.processes import find_device, share
     from ..common.progress import console
@@ -50,6 +51,7 @@ def generate(config: Annotated[GenerateConfig, tyro.conf.arg(name="")]) -> None:
     from .latents.latents import parse_seeds
     from .loading import load_generator
 
+    check_folder(config.outdir, "--outdir")
     seeds = [seed for _, seed in share(parse_seeds(config.seeds))]
     generator = load_generator(config.network).to(find_device(config.device))
     report, steps = console("generating"), generator.synthesis.num_steps
@@ -82,8 +84,10 @@ def convert(
     Args:
         half: Write float16, half the size.
     """
+    from ..common.files import check_file
     from .loading import load_generator, save_generator
 
+    check_file(output, "output")
     save_generator(output, load_generator(network), half)
     print(f"wrote {output}")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..common.errors import FiguraInputError, FiguraMissingPackage
-from ..common.files import atomic_path
+from ..common.files import atomic_path, check_file
 
 SUFFIXES = (".gif", ".mp4")
 
@@ -31,7 +31,8 @@ def write_film(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> in
 
 
 def check_film(path: Path, fps: float) -> None:
-    """Refuse a suffix or a rate that cannot be, and a missing package, before anything is drawn."""
+    """Refuse a place, a suffix or a rate that cannot be, and a missing package, before anything is drawn."""
+    check_file(path, "film")
     check_fps(fps)
     if path.suffix not in SUFFIXES:
         raise FiguraInputError("film", f"the suffix '{path.suffix}'", " or ".join(SUFFIXES))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import FiguraInputError
+from ..files import check_folder
 
 POSITIVE = ("steps", "batch", "accumulate", "checkpoint_every", "keep", "log_every")
 NOT_NEGATIVE = ("seed", "sample_every", "measure_every", "max_bad_steps", "workers", "clip_norm")
@@ -51,7 +52,8 @@ class TrainerConfig:
     """Stay on the CPU even where there is a GPU."""
 
     def check(self, processes: int = 1) -> None:
-        """Raise FiguraInputError for a number that cannot work."""
+        """Raise FiguraInputError for a number or a folder that cannot work."""
+        check_folder(self.out, "trainer.out")
         for name in POSITIVE:
             if getattr(self, name) < 1:
                 raise FiguraInputError(f"trainer.{name}", str(getattr(self, name)), "1 or more")

@@ -48,9 +48,11 @@ def read(config: Annotated[ReadConfig, arg(name="")]) -> None:
     """Read colours, kinds and pose from pictures of mannequins."""
     import json
 
-    from ...common.files import atomic_path
+    from ...common.files import atomic_path, check_file
     from .reading import SHIPPED, load_reader
 
+    if config.out is not None:
+        check_file(config.out)
     reader = load_reader(config.reader or SHIPPED)
     results = _folder(reader, config) if config.images is not None else _own_accuracy(reader, config)
     text = json.dumps(results, indent=1)

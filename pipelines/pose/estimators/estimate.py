@@ -1,6 +1,7 @@
 """One interface for all estimators: a batch of pictures in, a Pose for each picture out."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +58,11 @@ class DetectConfig:
     max_people: int = 0
     order: Order = "score"
     least_joints: int = 3
+
+    def __post_init__(self) -> None:
+        for name, value in (("threshold", self.threshold), ("person threshold", self.person_threshold)):
+            if not 0 <= value < inf:
+                raise FiguraInputError(name, f"{value:g}", "a number from 0 up")
 
 
 def estimate(

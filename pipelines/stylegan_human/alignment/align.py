@@ -125,6 +125,8 @@ def check_config(config: AlignConfig) -> AlignConfig:
     height, width = config.size
     if not (8 <= height <= 4096 and 8 <= width <= 4096):
         raise FiguraInputError("aligned size", f"{width} x {height}", "8 to 4096 pixels a side")
+    if not 0 <= config.least_joints <= 18:
+        raise FiguraInputError("least joints", str(config.least_joints), "0 to 18")
     return config
 
 

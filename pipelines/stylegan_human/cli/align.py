@@ -46,20 +46,21 @@ def align(config: Annotated[AlignFolderConfig, tyro.conf.arg(name="")]) -> None:
     """Align a folder of photos; pictures that will not do are named and skipped."""
     from ...common.processes import find_device
     from ...common.progress import console
-    from ..alignment.align import AlignConfig
+    from ..alignment.align import AlignConfig, check_config
     from ..alignment.folder import Sources, align_folder
     from ..alignment.person_mask import load_segmenter
 
+    _check_folders(config.outdir, masks=config.masks, poses=config.poses)
     device = str(find_device(config.device))
     sources = Sources(
         config.masks, config.poses,
         load_segmenter(config.segmenter, device) if config.segmenter else None,
         None if config.poses else _pose_finder(config.pose_model, config.threshold),
     )  # fmt: skip
-    rules = AlignConfig(
+    rules = check_config(AlignConfig(
         (config.height, config.height // 2), config.background, config.several, config.touching,
         config.least_joints,
-    )  # fmt: skip
+    ))  # fmt: skip
     _say(align_folder(config.images, config.outdir, sources, rules, console("aligning")), config.outdir)
 
 
@@ -71,12 +72,27 @@ def _pose_finder(model: Path | None, threshold: float):
     return lambda image: picture_poses(image, model, config=DetectConfig(threshold))[0]
 
 
+def _check_folders(outdir: Path, **given: Path | None) -> None:
+    """Refuse folders that are none before any picture is read: else every picture would be skipped for it."""
+    from ...common.errors import FiguraInputError
+    from ...common.files import check_folder
+
+    check_folder(outdir, "outdir")
+    for name, folder in given.items():
+        if folder is not None and not folder.is_dir():
+            raise FiguraInputError(name, f"'{folder.name}', which is no folder", "a folder")
+
+
 def _say(report: "Report", outdir: Path) -> None:
+    """Name what was skipped; nothing written at all is an error."""
+    from ...common.errors import FiguraInputError
+
     for name, reason in report.skipped.items():
         print(f"skipped {name}: {reason}")
     print(f"{len(report.written)} picture(s) in {outdir}, {len(report.skipped)} skipped")
     if not report.written:
-        raise SystemExit(1)
+        came = f"{len(report.skipped)} picture(s), all skipped"
+        raise FiguraInputError("pictures", came, "a usable one", "The reasons stand above.")
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,7 @@ def paste(config: Annotated[PasteFolderConfig, tyro.conf.arg(name="")]) -> None:
     from ..alignment.folder import paste_folder
     from ..alignment.paste import PasteConfig
 
+    _check_folders(config.outdir, photos=config.photos, aligned=config.aligned, edited=config.edited)
     rules = PasteConfig(config.outline, config.feather)
     report = paste_folder(
         config.photos, config.aligned, config.edited, config.outdir, rules, console("pasting")
@@ -129,6 +146,7 @@ def bg_white(config: Annotated[WhiteConfig, tyro.conf.arg(name="")]) -> None:
     from ..alignment.folder import Report, pictures_in
     from ..alignment.white_background import white_background
 
+    _check_folders(config.outdir, raw_img_dir=config.raw_img_dir, raw_seg_dir=config.raw_seg_dir)
     report = Report()
     for path in pictures_in(config.raw_img_dir):
         try:

@@ -8,6 +8,8 @@ import tyro
 
 from .films import load
 
+MAX_FRAMES = 10_000  # of the film of an edit, whose frames are drawn before they are written
+
 if TYPE_CHECKING:
     from ..latents.edit import Edit
     from ..latents.latent_file import Latents
@@ -40,6 +42,7 @@ def mix(config: Annotated[MixConfig, tyro.conf.arg(name="")]) -> None:
     """Draw every row person with styles of every column person: grid.png, and each picture as
     row-column.png.
     """
+    from ...common.files import check_folder
     from ...common.images import to_image, write_png
     from ...common.progress import console
     from ..generate import sample_ws
@@ -47,6 +50,7 @@ def mix(config: Annotated[MixConfig, tyro.conf.arg(name="")]) -> None:
     from ..latents.latents import parse_rows, parse_seeds
     from ..latents.mixing import mixing_matrix
 
+    check_folder(config.outdir, "--outdir")
     rows, columns = parse_seeds(config.rows), parse_seeds(config.cols)
     generator = load(config.network, config.device)
     styles = parse_rows(config.styles, generator.config.num_ws) or list(range(generator.config.num_ws))
@@ -97,12 +101,17 @@ class EditConfig:
 
 def edit(config: Annotated[EditConfig, tyro.conf.arg(name="")]) -> None:
     """Draw seeds or latents with an edit at several strengths, one strip for each."""
+    from ...common.errors import FiguraInputError
+    from ...common.files import check_folder
     from ...common.images import to_image, write_png
     from ...common.progress import console
     from ..grid import sheet
     from ..latents.edit import check_edit, parse_strengths, sweep
 
+    check_folder(config.outdir, "--outdir")
     strengths = parse_strengths(config.strengths)
+    if config.film != "none" and not 1 <= config.film_steps <= MAX_FRAMES:
+        raise FiguraInputError("--film-steps", str(config.film_steps), f"1 to {MAX_FRAMES}")
     _check_people(config.seeds, config.latent)
     generator = load(config.network, config.device)
     change = _direction(config, generator)
@@ -214,13 +223,17 @@ def latent(config: Annotated[LatentConfig, tyro.conf.arg(name="")]) -> None:
     """Compute with latents: blend, add, subtract, truncate rows, convert between file formats."""
     import torch
 
+    from ...common.files import check_file
     from ...common.images import to_image, write_png
     from ..generate import synthesize
     from ..grid import sheet
-    from ..latents.latent_file import Latents, save_latents
+    from ..latents.latent_file import Latents, check_latent_file, save_latents
     from ..latents.latents import check_ws, parse_rows, truncate_rows
     from ..networks.generator import device_of
 
+    check_latent_file(config.output)
+    if config.picture is not None:
+        check_file(config.picture, "--picture")
     _check_people(config.seeds, config.latent)
     generator = load(config.network, config.device)
     shape = generator.config.num_ws, generator.config.w_dim

@@ -53,13 +53,14 @@ class FindConfig:
 def find(config: Annotated[FindConfig, tyro.conf.arg(name="")]) -> None:
     """Find the direction of an attribute: by a function of yours, by labels, or by two texts."""
     from ..directions.attribute import mean_rows
-    from ..directions.direction_file import load_direction, save_direction
+    from ..directions.direction_file import check_direction_file, load_direction, save_direction
     from ..directions.fit import fit_direction
     from ..generate import sample_ws
     from ..latents.edit import EVERY_ROW
     from ..latents.latents import parse_rows
     from .films import load
 
+    check_direction_file(config.output)
     labels = _labels(config)
     attribute = None if labels else _attribute(config)
     generator = load(config.network, config.device)

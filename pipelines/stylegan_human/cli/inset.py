@@ -52,6 +52,7 @@ class InsetFlags:
 def inset(config: Annotated[InsetFlags, tyro.conf.arg(name="")]) -> None:
     """Join a face and a body: a pair of pictures (merely pasted, joined), the result, and both latents."""
     from ...common.errors import FiguraInputError
+    from ...common.files import check_folder
     from ...common.images import to_uint8, write_png
     from ...common.perceptual import PixelsAndGradients
     from ...common.perceptual_file import load_perceptual
@@ -63,6 +64,7 @@ def inset(config: Annotated[InsetFlags, tyro.conf.arg(name="")]) -> None:
     from ..latents.latent_file import Latents, save_latents
     from ..loading import load_generator
 
+    check_folder(config.outdir, "--outdir")
     if config.film_every < 1:
         raise FiguraInputError("--film-every", str(config.film_every), "1 or more")
     device = find_device(config.device)

@@ -46,6 +46,7 @@ class InvertConfig:
 def invert(config: Annotated[InvertConfig, tyro.conf.arg(name="")]) -> None:
     """Find the latents of pictures and tune the network to draw them."""
     from ...common.errors import FiguraInputError
+    from ...common.files import check_folder
     from ...common.perceptual_file import load_perceptual
     from ...common.processes import find_device
     from ...common.progress import console
@@ -54,6 +55,7 @@ def invert(config: Annotated[InvertConfig, tyro.conf.arg(name="")]) -> None:
     from ..inversion.invert import measure_or_stand_in
     from ..loading import load_generator
 
+    check_folder(config.out, "--out")
     settings, device = folder_settings(config), find_device(config.device)
     measure = measure_or_stand_in(load_perceptual(*config.perceptual) if config.perceptual else None)
     encoder = None if config.encoder is None else load_encoder(config.encoder).to(device)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...common.door import told
 from ...common.errors import FiguraInputError, FiguraWeightsError
-from ...common.files import atomic_path
+from ...common.files import atomic_path, check_file, check_folder
 from ...common.network_pickle import load_pickled_arrays
 from ...common.opcodes import write_array, write_tensor
 from ...common.weights import FileKind, load_state_dict, read_metadata, save_state_dict, sniff
@@ -65,6 +65,13 @@ def _one_vector(edit: Edit) -> Tensor | None:
     return vectors[0] if alike else None
 
 
+def check_direction_file(path: Path) -> None:
+    """Refuse a place or a suffix that a direction cannot be saved under. Raises: FiguraInputError."""
+    check_file(path, "direction file") if path.suffix else check_folder(path, "direction folder")
+    if path.suffix not in ("", ".safetensors", ".pt", ".npy"):
+        raise FiguraInputError("direction file", f"the suffix '{path.suffix}'", ", ".join(DIRECTION_SUFFIXES))
+
+
 def save_direction(path: str | Path, edit: Edit) -> None:
     """Write ``edit`` as the suffix says, whole or not at all.
 
@@ -72,15 +79,12 @@ def save_direction(path: str | Path, edit: Edit) -> None:
     one vector of w [1, w_dim], a path without suffix becomes a folder of ``style_vect_mean_<i>.pkl``.
     """
     path = Path(path)
+    check_direction_file(path)
     if path.suffix == ".safetensors":
         return save_state_dict(path, edit.tensors(), {MARK: "1", "name": edit.name})
     try:
         if path.suffix == "":
             return _save_series(path, edit)
-        if path.suffix not in (".pt", ".npy"):
-            raise FiguraInputError(
-                "direction file", f"the suffix '{path.suffix}'", ", ".join(DIRECTION_SUFFIXES)
-            )
         _save_vector(path, edit)
     except OSError as error:
         raise FiguraWeightsError(

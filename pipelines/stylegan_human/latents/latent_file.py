@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...common.door import told
 from ...common.errors import FiguraInputError, FiguraWeightsError
-from ...common.files import atomic_path
+from ...common.files import atomic_path, check_file
 from ...common.opcodes import write_tensor
 from ...common.weights import FileKind, load_state_dict, read_metadata, save_state_dict, sniff
 from ..choices import LATENT_SUFFIXES
@@ -45,12 +45,18 @@ class Latents:
     edits: tuple[tuple[Edit, float], ...] = ()
 
 
+def check_latent_file(path: Path) -> None:
+    """Refuse a place or a suffix that latents cannot be saved under. Raises: FiguraInputError."""
+    check_file(path, "latent file")
+    if path.suffix not in LATENT_SUFFIXES:
+        raise FiguraInputError("latent file", f"the suffix '{path.suffix}'", ", ".join(LATENT_SUFFIXES))
+
+
 def save_latents(path: str | Path, latents: Latents) -> None:
     """Write ``latents`` as the suffix says: .safetensors with seeds and edits, .pt or .npz with ws alone."""
     path, ws = Path(path), check_ws(latents.ws, latents.ws.shape[-2], latents.ws.shape[-1])
     ws = ws.detach().cpu().clone()
-    if path.suffix not in LATENT_SUFFIXES:
-        raise FiguraInputError("latent file", f"the suffix '{path.suffix}'", ", ".join(LATENT_SUFFIXES))
+    check_latent_file(path)
     if path.suffix != ".safetensors" and latents.edits:
         raise FiguraInputError(
             "latent", f"{len(latents.edits)} edits, which a {path.suffix} cannot hold", ".safetensors"

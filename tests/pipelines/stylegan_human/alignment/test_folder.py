@@ -224,7 +224,7 @@ def test_command_fails_when_nothing_was_written(folders, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         figura_stylegan(monkeypatch, "align", "--images", images, "--masks", poses, "--poses", poses,
                         "--outdir", tmp_path / "out")  # fmt: skip
-    assert stop.value.code == 1
+    assert stop.value.code == 2
 
 
 def test_command_bg_white(tmp_path, monkeypatch):
