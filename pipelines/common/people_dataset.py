@@ -7,7 +7,7 @@ files and pictures in two places, as released. Whatever cannot be used is counte
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -230,7 +230,7 @@ def open_records(place: Path, size: tuple[int, int] = (128, 64)) -> Sequence[Rec
     )
 
 
-def trained_on(people: People, held_out: int) -> int:
+def trained_on(people: Sized, held_out: int) -> int:
     """How many of a set's pictures are trained on: all but the last, but at least half of a small set."""
     return max(len(people) - held_out, (len(people) + 1) // 2)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, arg
 
 from .configs import ConvertConfig, GenerateConfig, SkeletonConfig, WidenConfig
+from .training.configs import TrainConfig
 
 
 def generate(config: Annotated[OmitArgPrefixes[GenerateConfig], arg(name="")]) -> None:
@@ -14,6 +15,19 @@ def generate(config: Annotated[OmitArgPrefixes[GenerateConfig], arg(name="")]) -
 
     for path in pictures.run(config, console("humansd")):
         print(path)
+
+
+def train(config: Annotated[TrainConfig, arg(name="")]) -> None:
+    """Train on pictures, poses and prompts, from Stable Diffusion 2.1-base or a HumanSD; runs under
+    accelerate launch."""
+    from dataclasses import asdict
+
+    from ..common.progress import console
+    from ..common.training.loop import train as run
+    from .training.task import HumanSDTask
+
+    result = run(HumanSDTask(config), config.trainer, console("humansd", "sample"), asdict(config))
+    print(f"{result.steps} updates in {config.trainer.out}")
 
 
 def skeleton(config: Annotated[OmitArgPrefixes[SkeletonConfig], arg(name="")]) -> None:
@@ -44,4 +58,6 @@ def convert(config: Annotated[ConvertConfig, arg(name="")]) -> None:
     print(config.out)
 
 
-COMMANDS: dict = {"generate": generate, "skeleton": skeleton, "widen": widen, "convert": convert}
+COMMANDS: dict = {
+    "generate": generate, "train": train, "skeleton": skeleton, "widen": widen, "convert": convert,
+}  # fmt: skip

@@ -67,6 +67,10 @@ class PoseDataset:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def name(self, index: int) -> str:
+        """The picture's path."""
+        return self.entries[index].img_path
+
     def check_files(self) -> None:
         """Count entries whose picture or pose file is not there, before hours are spent."""
         for entry in self.entries:

@@ -1,12 +1,14 @@
 """The world as trainers' data sets, drawn in memory: the very samples that the writers would put on disk.
 
 ``--data .mannequin.stream:people,count=12000,seed=7`` in place of a folder in CosmicMan's format,
-``--data .mannequin.stream:portraits,count=20000,height=64`` in place of a folder of aligned pictures.
+``--data .mannequin.stream:portraits,count=20000,height=64`` in place of a folder of aligned pictures,
+``--data .mannequin.stream:poses,world=lively,count=12000`` in place of HumanSD's folders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import overload
 
@@ -15,8 +17,12 @@ import numpy as np
 from ..common.bad_samples import BadSamples
 from ..common.errors import FiguraInputError
 from ..common.people_dataset import Record, record_of
+from ..common.seeds import check_seed
+from . import captions
 from .configs import WorldConfig
+from .dataset import scored_keypoints
 from .formats import CosmicMan, StyleGAN, world_named
+from .scene import render
 
 RECENT = 64  # pictures kept, so that a sample's picture, part map and record are drawn once
 
@@ -92,11 +98,53 @@ class MannequinPortraits:
         return self.layout.draw(index).image
 
 
+@dataclass(frozen=True)
+class PoseItem:
+    """A picture and who is in it, as HumanSD's files tell it: the surest person first."""
+
+    image: np.ndarray
+    people: np.ndarray
+    """float32 [N, 17, 3]: x, y in pixels, score; (-1, -1, 0) outside the picture."""
+    prompt: str
+
+
+class MannequinPoses:
+    """HumanSD's samples (``humansd.training.samples.PoseSource``), not through JPEG."""
+
+    def __init__(self, config: WorldConfig, count: int, seed: int) -> None:
+        _check_count(count)
+        self.config, self.count, self.seed = config, count, check_seed(seed)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        """What the picture is called in lists."""
+        return f"mannequin {index} of seed {self.seed}"
+
+    def read(self, index: int) -> PoseItem:
+        """Picture ``index`` of the world."""
+        picture = render(self.config, self.seed, index)
+        keypoints = scored_keypoints(picture)
+        surest = np.argsort(-keypoints[..., 2].mean(1), kind="stable")
+        return PoseItem(picture.image, keypoints[surest], captions.plain_caption(picture, self.config.plain))
+
+    def check_files(self) -> None:
+        """Nothing can be missing."""
+
+
 def people(
     size: tuple[int, int] = (128, 64), *, world: str = "demo", count: int = 12000, seed: int = 0
 ) -> MannequinPeople:
     """Mannequins with captions and part maps. ``size``: height and width."""
     return MannequinPeople(world_named(world, *size), count, seed)
+
+
+def poses(
+    size: tuple[int, int] = (128, 64), *, world: str = "lively", count: int = 12000, seed: int = 0
+) -> MannequinPoses:
+    """Mannequins with poses and prompts. ``size``: height and width."""
+    return MannequinPoses(world_named(world, *size), count, seed)
 
 
 def portraits(

@@ -166,7 +166,7 @@ def full_step(unet, autoencoder, recorded):
     latents = []
     for name, draw in (("jpg_u8", "posterior_eps_image"), ("pose_img_u8", "posterior_eps_pose")):
         pixels = recorded[f"step.{name}"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        latents.append(sampled_latents(autoencoder, pixels, recorded[f"step.{draw}"]))
+        latents.append(sampled_latents(autoencoder, pixels, lambda like, draw=draw: recorded[f"step.{draw}"]))
     noise, times = recorded["step.noise"], recorded["step.t"]
     noisy = NoiseSchedule().noisy(latents[0], noise, times)
     prediction = unet(torch.cat([noisy, latents[1]], 1), times, recorded["step.context"]).sample

@@ -129,7 +129,8 @@ class _Run:
         with ThreadPoolExecutor(max(self.config.workers, 1)) as pool:
             try:
                 for step in range(first, self.config.steps):
-                    waiting.append((step, pool.submit(self.task.batch, self._indices(step, rank, processes))))
+                    indices = self._indices(step, rank, processes)
+                    waiting.append((step, pool.submit(self.task.batch_at, indices, step)))
                     if len(waiting) > self.config.workers:
                         yield _fetched(*waiting.popleft())
                 while waiting:

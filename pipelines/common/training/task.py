@@ -49,6 +49,11 @@ class Task(ABC):
         """The samples of ``indices``: tensors, or dictionaries and lists of them, whose first axis (or
         length) counts samples. A function of the indices alone: it runs ahead, in another thread."""
 
+    def batch_at(self, indices: list[int], step: int) -> Any:
+        """``batch`` for update ``step``: for samples that are varied anew each time they are seen. A function
+        of both alone."""
+        return self.batch(indices)
+
     @abstractmethod
     def update(self, batch: Any, step: "Step") -> dict[str, Value]:
         """Run one update: losses, ``step.backward``, ``step.apply``. Returns scalars for the log."""

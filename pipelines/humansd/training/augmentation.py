@@ -12,31 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dataset import cut_to
+from .configs import Chances
 
 TURN = 90.0  # degrees, at most
 HUE, SATURATION, VALUE = 20.0, 30.0, 20.0  # OpenCV's units, at most
 TINT = 20.0  # of 255
 LIGHT = 0.2  # share of contrast and of brightness, at most
 Image = np.ndarray
-
-
-@dataclass(frozen=True)
-class Chances:
-    """How often each change is made; the released ones."""
-
-    mirror: float = 0.2
-    """Left for right."""
-    upside_down: float = 0.1
-    """Top for bottom."""
-    turn: float = 0.1
-    """By up to 90 degrees."""
-    colour: float = 0.4
-    """Hue, saturation and value, or a tint."""
-    light: float = 0.2
-    """Contrast and brightness."""
-
-
-NEVER = Chances(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -118,7 +100,7 @@ def _coloured(image: Image, draws: Draws) -> Image:
     if draws.shift is not None:
         image = _shifted(image, *draws.shift)
     if draws.tint is not None:
-        image = _cut(image.astype(np.float32) + np.float32(draws.tint))
+        image = _cut(image.astype(np.float32) + np.array(draws.tint, np.float32))
     if draws.light is not None:
         factor, added = draws.light
         table = np.arange(256, dtype=np.float32) * np.float32(factor) + np.float32(added * 255)
@@ -131,9 +113,9 @@ def _shifted(image: Image, hue: float, saturation: float, value: float) -> Image
 
     levels = np.arange(256, dtype=np.float64)
     tables = (np.mod(levels + hue, 180).astype(np.uint8), _cut(levels + saturation), _cut(levels + value))
-    channels = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
-    changed = cv2.merge([table[channel] for table, channel in zip(tables, channels, strict=True)])
-    return cv2.cvtColor(changed, cv2.COLOR_HSV2RGB)
+    channels = np.moveaxis(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2HSV)), -1, 0)
+    changed = [table[channel] for table, channel in zip(tables, channels, strict=True)]
+    return cv2.cvtColor(np.stack(changed, -1), cv2.COLOR_HSV2RGB)
 
 
 def _cut(values: np.ndarray) -> Image:

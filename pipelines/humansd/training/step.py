@@ -1,5 +1,6 @@
 """One update's arithmetic: pictures and skeletons to latents, as the released trainer draws them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from ..defaults import LATENT_SCALE
 
 
 @torch.no_grad()
-def sampled_latents(vae: Any, pixels: Tensor, draw: Tensor) -> Tensor:
-    """A sample of the posterior, scaled: pixels [B, 3, H, W] in [-1, 1], standard noise ``draw``
-    [B, 4, H/8, W/8]."""
+def sampled_latents(vae: Any, pixels: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
+    """A sample of the posterior, scaled: pixels [B, 3, H, W] in [-1, 1] -> [B, 4, H/8, W/8]; ``draw`` gives
+    standard noise shaped like a tensor."""
     posterior = vae.encode(pixels.to(next(vae.parameters()))).latent_dist
-    return (posterior.mean.float() + posterior.std.float() * draw.to(pixels.device)) * LATENT_SCALE
+    mean = posterior.mean.float()
+    return (mean + posterior.std.float() * draw(mean)) * LATENT_SCALE
