@@ -8,7 +8,6 @@ scale.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...common.errors import FiguraInputError
+from ...common.named_function import resolve
 from ..networks.generator import Generator
 from .image_set import ImageSet
 from .metric_names import PUBLISHED, Metric, metrics_named
@@ -232,11 +232,10 @@ def feature_network(place: str) -> FeatureNetwork:
     Raises:
         FiguraInputError: no such module or function, or what it makes has no ``features``.
     """
-    module, _, function = place.partition(":")
     wanted = "module:function, a function that returns an object with features(pixels) -> [B, D]"
+    make = resolve(place, "--detector", wanted)
     try:
-        package = __package__.rsplit(".", 2)[0] if module.startswith(".") and __package__ else None
-        network = getattr(import_module(module, package), function)()
+        network = make()
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise FiguraInputError("--detector", f"'{place}' ({error})", wanted) from error
     if not callable(getattr(network, "features", None)):
