@@ -202,6 +202,7 @@ def save_state_dict(path: str | Path, state: StateDict, metadata: dict[str, str]
 
     Raises:
         FiguraWeightsError: the disk is full or may not be written; an earlier file stays as it was.
+        FiguraInputError: ``path`` cannot be a file.
     """
     try:
         with atomic_path(path) as temporary:

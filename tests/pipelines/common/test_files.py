@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfyui_figura.pipelines.common.errors import FiguraWeightsError
-from comfyui_figura.pipelines.common.files import atomic_path
+from comfyui_figura.pipelines.common.errors import FiguraInputError
+from comfyui_figura.pipelines.common.files import atomic_path, check_file, check_folder
 from comfyui_figura.pipelines.common.manifest import verify_manifest
 from comfyui_figura.pipelines.common.weights import save_state_dict
 
@@ -108,5 +108,26 @@ def test_saved_weights_have_the_usual_rights(tmp_path):
 
 def test_folder_that_may_not_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(FiguraWeightsError, match=r"x\.safetensors"):
-        save_state_dict(tmp_path / "file" / "x.safetensors", {})
+    for deeper in ("x.safetensors", "new/x.safetensors"):
+        with pytest.raises(FiguraInputError, match=r"x\.safetensors: got 'file', which is a file"):
+            save_state_dict(tmp_path / "file" / deeper, {})
+    (tmp_path / "folder.png").mkdir()
+    with (
+        pytest.raises(FiguraInputError, match="'folder.png', which is a folder"),
+        atomic_path(tmp_path / "folder.png"),
+    ):
+        pass
+    assert visible(tmp_path) == {"file", "folder.png"} and not list((tmp_path / "folder.png").iterdir())
+
+
+def test_output_places_are_told_before_any_work(tmp_path, monkeypatch):
+    check_folder(tmp_path / "new" / "deep")
+    check_file(tmp_path / "new" / "x.png")
+    assert not (tmp_path / "new").exists()
+    monkeypatch.chdir(tmp_path)
+    check_folder(Path("relative"))
+    with pytest.raises(FiguraInputError, match="File name too long"):
+        check_folder(tmp_path / ("n" * 300))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(FiguraInputError, match="read-only"):
+        check_folder(tmp_path / "new", "outdir")

@@ -82,7 +82,7 @@ def test_any_tensor_gives_a_picture_or_the_typed_error(shape, dtype, fill):
 def test_reads_what_it_wrote(tmp_path):
     image = torch.randint(0, 256, (6, 4, 3), dtype=torch.uint8)
     write_png(tmp_path / "x.png", image.numpy())
-    assert torch.equal((read_image(tmp_path / "x.png")[0] * 255).round().byte(), image)
+    assert torch.equal((read_image(tmp_path / "x.png", least=4)[0] * 255).round().byte(), image)
     write_png(tmp_path / "y.png", image / 255)
     assert (tmp_path / "x.png").read_bytes() == (tmp_path / "y.png").read_bytes()
 
@@ -92,9 +92,11 @@ def test_exif_turns_and_alpha_lies_on_white(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by a quarter
     picture.save(tmp_path / "x.png", exif=exif)
-    assert read_image(tmp_path / "x.png").shape == (1, 3, 2, 3)
+    assert read_image(tmp_path / "x.png", least=2).shape == (1, 3, 2, 3)
     Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "y.png")
-    assert read_image(tmp_path / "y.png").min() == 1
+    assert read_image(tmp_path / "y.png", least=2).min() == 1
+    with pytest.raises(FiguraInputError, match="2 x 2 pixels.*at least 8 pixels"):
+        read_image(tmp_path / "y.png")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n\x1a\n broken"])

@@ -109,7 +109,10 @@ def test_targets_are_not_overwritten_by_accident(tmp_path):
 
 def test_identify_command_speaks_of_every_file(tmp_path, capsys):
     (tmp_path / "page.ckpt").write_text("<html>")
-    COMMANDS["identify"]([STYLEGAN / NETWORKS[0], tmp_path / "page.ckpt", STYLEGAN / "malicious_reduce.pkl"])
+    files = [STYLEGAN / NETWORKS[0], tmp_path / "page.ckpt", STYLEGAN / "malicious_reduce.pkl"]
+    with pytest.raises(SystemExit) as end:
+        COMMANDS["identify"](files)
+    assert end.value.code == 2
     lines = capsys.readouterr().out.splitlines()
     assert "StyleGAN2" in lines[0] and "StyleGAN Loader" in lines[0]
     assert "web page" in lines[1] and "posix.system" in lines[2]
