@@ -24,6 +24,7 @@ from ..pipelines.common.errors import FiguraWeightsError
 from ..pipelines.common.ldm import UNetConfig, unet_config_from_diffusers
 from ..pipelines.common.least_size import Levels
 from ..pipelines.common.weights import StateDict
+from .compat import advanced, io, one_of
 
 __all__ = [
     "DTYPES",
@@ -33,6 +34,8 @@ __all__ = [
     "unet_config_from_diffusers",
     "unet_config_from_ldm",
     "unet_levels",
+    "weight_dtype",
+    "weight_dtype_input",
 ]
 
 Patcher = comfy.model_patcher.ModelPatcher
@@ -50,6 +53,19 @@ HEADS = {  # what shapes do not tell, by family: one head count for all levels, 
     supported_models.SDXL: {"num_heads": -1, "num_head_channels": 64},
     supported_models.SDXLRefiner: {"num_heads": -1, "num_head_channels": 64},
 }
+
+
+def weight_dtype_input():
+    """The input ``weight_dtype`` of a loader."""
+    return advanced(
+        io.Combo, "weight_dtype", options=list(DTYPES), default="auto",
+        tooltip="Type of the UNet's weights in memory. auto: what ComfyUI takes on this device.",
+    )  # fmt: skip
+
+
+def weight_dtype(name: str) -> torch.dtype | None:
+    """The type that the input names, None for auto. Raises: FiguraInputError."""
+    return DTYPES[one_of("weight_dtype", name, DTYPES)]
 
 
 def unet_config_from_ldm(state: StateDict, family: type) -> UNetConfig:

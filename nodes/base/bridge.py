@@ -7,7 +7,6 @@ from comfy import supported_models
 from ...pipelines.common import base_parts, ldm
 from ...pipelines.common.errors import FiguraWeightsError
 from .. import host, native
-from ..compat import one_of
 
 DEMO = "base/mannequins-*"
 FAMILIES = {
@@ -25,7 +24,7 @@ def find(name: str) -> Path:
 
 def load(name: str, weight_dtype: str):
     """Build (MODEL, CLIP, VAE); the family is told from the text encoders."""
-    dtype = native.DTYPES[one_of("weight_dtype", weight_dtype, native.DTYPES)]
+    dtype = native.weight_dtype(weight_dtype)
     parts = base_parts.open_parts(find(name), unet=True)
     family = FAMILIES.get(frozenset(parts.encoders))
     if family is None or not parts.unet:

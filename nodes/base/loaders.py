@@ -1,7 +1,7 @@
 """Open a Stable Diffusion base of any size."""
 
 from .. import host, native
-from ..compat import advanced, io, schema
+from ..compat import io, schema
 from . import bridge
 
 
@@ -25,10 +25,7 @@ class FiguraBaseLoader(io.ComfyNode):
                     tooltip="A file in models/checkpoints, or a folder of models/diffusers. Names that begin "
                     "with demo/ come with the pack.",
                 ),
-                advanced(
-                    io.Combo, "weight_dtype", options=list(native.DTYPES), default="auto",
-                    tooltip="Type of the UNet's weights. auto: what ComfyUI takes on this device.",
-                ),
+                native.weight_dtype_input(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For any sampler, LoRA or ControlNet node."),

@@ -93,7 +93,7 @@ def choice(what: str, name: str, choices: dict):
 
 def load_unet(name: str, variant: str, dtype: str):
     """Open a UNet as MODEL; returns it with its variant (``sdxl`` or ``sd``)."""
-    wanted, weight_type = choice("variant", variant, VARIANTS), choice("weight_dtype", dtype, native.DTYPES)
+    wanted, weight_type = choice("variant", variant, VARIANTS), native.weight_dtype(dtype)
     opened = checkpoint.open_unet(unet_path(name), wanted)
     sizes = native.unet_config_from_diffusers(opened.config)
     model = native.load_unet(opened.state, sizes, FAMILIES[opened.variant], dtype=weight_type, what=name)
@@ -102,7 +102,7 @@ def load_unet(name: str, variant: str, dtype: str):
 
 def load_base(name: str, variant: str, with_model: bool, dtype: str):
     """Open a base checkpoint: (its own MODEL or None, CLIP, VAE). Refuses the base of the other variant."""
-    path, weight_type = base_path(name), choice("weight_dtype", dtype, native.DTYPES)
+    path, weight_type = base_path(name), native.weight_dtype(dtype)
     found = base_parts.encoders_of(path)
     wanted = {"clip_l", "clip_g"} if variant == "sdxl" else {"clip_l"}
     if found and found != wanted:

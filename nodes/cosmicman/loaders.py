@@ -1,7 +1,7 @@
 """Open CosmicMan's UNet, alone or together with the base that it needs."""
 
 from .. import native
-from ..compat import advanced, io, schema
+from ..compat import io, schema
 from . import bridge
 
 UNET_HELP = (
@@ -9,7 +9,6 @@ UNET_HELP = (
     "diffusion_pytorch_model.safetensors), or a single file there."
 )
 VARIANT_HELP = "auto tells from the file; SDXL or SD refuse the other one."
-DTYPE_HELP = "Type of the weights in memory. auto takes ComfyUI's choice (fp16 on most GPUs)."
 
 
 def _unet_inputs() -> list:
@@ -17,10 +16,6 @@ def _unet_inputs() -> list:
         io.Combo.Input("unet", options=bridge.unet_names(), tooltip=UNET_HELP),
         io.Combo.Input("variant", options=list(bridge.VARIANTS), default="auto", tooltip=VARIANT_HELP),
     ]
-
-
-def _dtype_input():
-    return advanced(io.Combo, "weight_dtype", options=list(native.DTYPES), default="auto", tooltip=DTYPE_HELP)
 
 
 class FiguraCosmicManLoader(io.ComfyNode):
@@ -36,7 +31,7 @@ class FiguraCosmicManLoader(io.ComfyNode):
             description="Opens CosmicMan-SDXL or CosmicMan-SD as an ordinary MODEL. CLIP and VAE come from "
             "the base: take CosmicMan Checkpoint Loader to open both at once.",
             search_aliases=["cosmicman", "human model", "unet loader", "people"],
-            inputs=[*_unet_inputs(), _dtype_input()],
+            inputs=[*_unet_inputs(), native.weight_dtype_input()],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For any sampler, LoRA or ControlNet node.")
             ],
@@ -77,7 +72,7 @@ class FiguraCosmicManCheckpointLoader(io.ComfyNode):
                     "base_model", default=False,
                     tooltip="Also open the base's own UNet, for the second pass. Costs as much memory again.",
                 ),
-                _dtype_input(),
+                native.weight_dtype_input(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="CosmicMan, for any sampler or LoRA."),

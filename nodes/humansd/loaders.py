@@ -4,11 +4,10 @@ from pathlib import Path
 
 from ...pipelines.humansd import checkpoint
 from .. import host, native
-from ..compat import advanced, io, one_of, schema
+from ..compat import io, schema
 from . import bridge
 
 DEMO, DEMO_PLAIN = "humansd/*", "base/*-sd21"
-DTYPE_HELP = "Type of the UNet's weights. auto: what ComfyUI takes on this device."
 
 
 class FiguraHumanSDLoader(io.ComfyNode):
@@ -29,9 +28,7 @@ class FiguraHumanSDLoader(io.ComfyNode):
                     "checkpoint", options=host.list_bases(DEMO),
                     tooltip="A file in models/checkpoints, or a folder of models/diffusers",
                 ),
-                advanced(
-                    io.Combo, "weight_dtype", options=list(native.DTYPES), default="auto", tooltip=DTYPE_HELP
-                ),
+                native.weight_dtype_input(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="HumanSD's UNet, for any sampler."),
@@ -48,7 +45,7 @@ class FiguraHumanSDLoader(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint, weight_dtype="auto") -> io.NodeOutput:
         """Read, check and build."""
-        dtype = native.DTYPES[one_of("weight_dtype", weight_dtype, native.DTYPES)]
+        dtype = native.weight_dtype(weight_dtype)
         return io.NodeOutput(*bridge.load(read(checkpoint), dtype))
 
 

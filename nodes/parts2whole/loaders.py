@@ -1,8 +1,7 @@
 """The released Parts2Whole folder and a clothes segmenter, opened."""
 
-from ...pipelines.common.errors import FiguraInputError
 from .. import native, sockets
-from ..compat import advanced, io, schema
+from ..compat import io, schema
 from . import folders
 
 
@@ -25,10 +24,7 @@ class FiguraParts2WholeLoader(io.ComfyNode):
                     "folder", options=list(folders.folders()),
                     tooltip="The whole released folder in models/parts2whole or models/diffusers.",
                 ),
-                advanced(
-                    io.Combo, "weight_dtype", options=list(native.DTYPES), default="auto",
-                    tooltip="Type of both UNets' weights. auto: what ComfyUI takes on this device.",
-                ),
+                native.weight_dtype_input(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The denoising UNet, for any sampler."),
@@ -49,8 +45,7 @@ class FiguraParts2WholeLoader(io.ComfyNode):
     @classmethod
     def execute(cls, folder, weight_dtype="auto") -> io.NodeOutput:
         """Read, check and build."""
-        if weight_dtype not in native.DTYPES:
-            raise FiguraInputError("weight_dtype", repr(weight_dtype), f"one of {', '.join(native.DTYPES)}")
+        dtype = native.weight_dtype(weight_dtype)
         from . import bridge
 
-        return io.NodeOutput(*bridge.load(folders.folder(folder), native.DTYPES[weight_dtype]))
+        return io.NodeOutput(*bridge.load(folders.folder(folder), dtype))
