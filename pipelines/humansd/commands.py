@@ -5,6 +5,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, arg
 
 from .configs import ConvertConfig, GenerateConfig, SkeletonConfig, WidenConfig
+from .evaluation.configs import MeasureConfig
 from .training.configs import TrainConfig
 
 
@@ -28,6 +29,21 @@ def train(config: Annotated[TrainConfig, arg(name="")]) -> None:
 
     result = run(HumanSDTask(config), config.trainer, console("humansd", "sample"), asdict(config))
     print(f"{result.steps} updates in {config.trainer.out}")
+
+
+def measure(config: Annotated[MeasureConfig, arg(name="")]) -> None:
+    """Measure pictures against the poses asked for (AP, CAP, PCE), and against real pictures (FID, KID)."""
+    import json
+
+    from ..common.files import atomic_path
+    from ..common.progress import console
+    from .evaluation.measure import measured
+
+    text = json.dumps(measured(config, console("pictures", "picture")), indent=1)
+    if config.out is not None:
+        with atomic_path(config.out) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 def skeleton(config: Annotated[OmitArgPrefixes[SkeletonConfig], arg(name="")]) -> None:
@@ -59,5 +75,6 @@ def convert(config: Annotated[ConvertConfig, arg(name="")]) -> None:
 
 
 COMMANDS: dict = {
-    "generate": generate, "train": train, "skeleton": skeleton, "widen": widen, "convert": convert,
+    "generate": generate, "train": train, "measure": measure, "skeleton": skeleton, "widen": widen,
+    "convert": convert,
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """Where skeletons come from: pose files, photographs, or skeleton pictures; one of them or a folder."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
 
@@ -69,10 +69,16 @@ def poses_of_pictures(
     path: Path, config: EstimatorConfig, device: str = "auto"
 ) -> Iterator[tuple[str, Pose]]:
     """The people in a photograph or a folder of them. The estimator is opened once."""
+    yield from estimated(files(path, PICTURE_SUFFIXES, "image"), config, device)
+
+
+def estimated(
+    pictures: Sequence[Path], config: EstimatorConfig, device: str = "auto"
+) -> Iterator[tuple[str, Pose]]:
+    """(name, people) of each picture in turn."""
     from ..pose.estimators.estimate import DetectConfig, estimate
     from ..pose.estimators.load import load_estimator, load_person_detector
 
-    pictures = files(path, PICTURE_SUFFIXES, "image")
     if config.estimator is None:
         raise FiguraInputError(
             "estimator", "none", "weights of a pose estimator", "Give --estimator, or a --pose-file."

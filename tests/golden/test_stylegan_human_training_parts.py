@@ -5,37 +5,23 @@ Tolerances are the fixtures' own README: augmentation 1e-4 absolute, strength 1e
 """
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from comfyui_figura.pipelines.stylegan_human.training.augmentation.chance import Chance
-from comfyui_figura.pipelines.stylegan_human.training.augmentation.control import AugmentControl
-from comfyui_figura.pipelines.stylegan_human.training.augmentation.pipe import AugmentPipe
-from comfyui_figura.pipelines.stylegan_human.training.metrics import (
+from comfyui_figura.pipelines.common.feature_distances import (
     Moments,
     draw_subsets,
     frechet_distance,
-    kernel_distance,
+    kernel_distances,
 )
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.chance import Chance
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.control import AugmentControl
+from comfyui_figura.pipelines.stylegan_human.training.augmentation.pipe import AugmentPipe
 from comfyui_figura.pipelines.stylegan_human.training.phases import plan_phases
-from safetensors.torch import load_file
-
-DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human_training"
+from stylegan_training_data import DATA, fixture, part
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="golden fixtures not found")
-
-
-def fixture(name: str) -> tuple[dict, dict[str, torch.Tensor]]:
-    """Settings and tensors of a fixture; some have settings alone."""
-    path = DATA / f"{name}.safetensors"
-    return json.loads((DATA / f"{name}.json").read_text()), load_file(path) if path.is_file() else {}
-
-
-def part(tensors: dict, prefix: str) -> dict[str, torch.Tensor]:
-    return {key[len(prefix) :]: value.clone() for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def ada_cases() -> list[str]:
@@ -124,10 +110,10 @@ def test_distances_between_features(case):
     # A singular covariance has no one square root: other libraries' differ in the seventh digit.
     assert frechet_distance(real, generated) == pytest.approx(wanted["fid"], rel=1e-6, abs=1e-8)
     given = list(zip(arrays["kid_gen_idx"], arrays["kid_real_idx"], strict=True))
-    kid = kernel_distance(arrays["real"], arrays["gen"], given)
+    kid = kernel_distances(arrays["real"], arrays["gen"], given).mean()
     assert kid == pytest.approx(wanted["kid_10_subsets_given_indices"], rel=1e-4)
     count = min(len(arrays["real"]), len(arrays["gen"]))
     first = [(np.arange(count), np.arange(count))]
-    kid = kernel_distance(arrays["real"], arrays["gen"], first)
+    kid = kernel_distances(arrays["real"], arrays["gen"], first).mean()
     assert kid == pytest.approx(wanted["kid_first_min_n_rows_one_subset"], rel=1e-4)
     assert len(draw_subsets(len(arrays["gen"]), len(arrays["real"]), np.random.RandomState(0))[0][0]) == count

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...common import feature_distances as distances
 from ...common.errors import FiguraInputError
+from ...common.feature_distances import Moments
 from ..palette import CLOTHES, HAIR, WALLS
 from .configs import HELD_OUT_SEED
 from .data import WORLDS, Figures
@@ -216,12 +218,8 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         raise FiguraInputError(
             "features", f"{first.shape} and {second.shape}", "[N, D] and [M, D], N and M over 1"
         )
-    first, second = first.astype(np.float64), second.astype(np.float64)
-    one, two = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    # the trace of the root of a product of two covariances is the sum of the roots of its eigenvalues
-    roots = np.sqrt(np.clip(np.linalg.eigvals(one @ two).real, 0, None)).sum()
-    shift = first.mean(0) - second.mean(0)
-    return float(max(0.0, shift @ shift + np.trace(one) + np.trace(two) - 2 * roots))
+    distance = distances.frechet_distance(Moments.of(first, unbiased=True), Moments.of(second, unbiased=True))
+    return max(0.0, distance)
 
 
 def render_distance(reader: Reader, count: int = 1500, world: int = 2) -> dict[str, float]:

@@ -43,10 +43,11 @@ def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> None:
 
 def measure(config: Annotated[MeasureConfig, tyro.conf.arg(name="")]) -> None:
     """Measure how far networks are from real pictures: Frechet and kernel distance, precision and recall."""
+    from ...common.feature_distances import feature_network
     from ...common.processes import find_device, rank_and_count
     from ..loading import load_generator
     from ..training.aligned_images import open_images
-    from ..training.metrics import DistributionRuler, feature_network
+    from ..training.metrics import DistributionRuler
 
     check_samples(config.metrics, config.samples, "--samples")
     network = feature_network(config.detector)

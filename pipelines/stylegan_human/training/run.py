@@ -61,7 +61,8 @@ def ruler_of(config: TrainConfig, data: ImageSet):
         if config.metrics not in ((), ("fid",)):  # asked for, not merely the default
             LOG.warning("--metrics %s: not measured, since no --detector is given.", ",".join(config.metrics))
         return None
-    from .metrics import DistributionRuler, feature_network
+    from ...common.feature_distances import feature_network
+    from .metrics import DistributionRuler
 
     network = feature_network(config.detector)
     real = data if config.metric_data is None else open_images(config.metric_data, config.square)

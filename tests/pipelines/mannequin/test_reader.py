@@ -314,8 +314,8 @@ def test_one_network_is_trained_and_the_other_kept(tmp_path, shipped):
 def test_trainers_reach_the_reader_by_name():
     from types import SimpleNamespace
 
+    from comfyui_figura.pipelines.common.feature_distances import feature_network
     from comfyui_figura.pipelines.common.named_function import named
-    from comfyui_figura.pipelines.stylegan_human.training.metrics import feature_network
 
     pictures = [render(configs.demo(), HELD_OUT_SEED, index) for index in range(8)]
     records = [SimpleNamespace(caption=captions.short_caption(picture)) for picture in pictures]

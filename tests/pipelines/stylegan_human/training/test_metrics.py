@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from comfyui_figura.pipelines.common import feature_distances
 from comfyui_figura.pipelines.common.errors import FiguraInputError
+from comfyui_figura.pipelines.common.feature_distances import precision_recall
 from comfyui_figura.pipelines.demo.stylegan_human import random_generator
 from comfyui_figura.pipelines.stylegan_human.configs import tiny
 from comfyui_figura.pipelines.stylegan_human.training import metric_names, metrics
 from comfyui_figura.pipelines.stylegan_human.training.aligned_images import AlignedImages
 from comfyui_figura.pipelines.stylegan_human.training.metric_names import Metric
-from comfyui_figura.pipelines.stylegan_human.training.metrics import DistributionRuler, precision_recall
+from comfyui_figura.pipelines.stylegan_human.training.metrics import DistributionRuler
 
 
 class Corner:
@@ -68,7 +70,7 @@ def test_pieces_of_the_distances_change_nothing(monkeypatch):
     source = torch.Generator().manual_seed(0)
     real, generated = (torch.randn(n, 12, generator=source) * s for n, s in ((90, 1.0), (70, 1.3)))
     whole = precision_recall(real, generated)
-    monkeypatch.setattr(metrics, "DISTANCES", 700)
+    monkeypatch.setattr(feature_distances, "DISTANCES", 700)
     assert precision_recall(real, generated) == whole
     assert 0.1 < whole[0] < whole[1] < 1, "too wide a spread costs more precision than recall"
 
