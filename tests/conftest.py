@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI").expanduser()
 
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-sys.path += [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "workflows")]  # for `harness` and `builder`
+SHARED = ("e2e", "workflows", "golden")  # for `harness`, `builder` and `stylegan_training_data`
+sys.path += [str(ROOT / "tests" / folder) for folder in SHARED]
 
 if "comfyui_figura" not in sys.modules:
     spec = importlib.util.spec_from_file_location(

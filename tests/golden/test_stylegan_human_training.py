@@ -6,7 +6,6 @@ the gradient's sign, so that an entry whose gradient vanishes may flip).
 """
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -28,21 +27,9 @@ from comfyui_figura.pipelines.stylegan_human.training.phases import AdamSettings
 from comfyui_figura.pipelines.stylegan_human.training.presets import Recipe
 from comfyui_figura.pipelines.stylegan_human.training.starting import Networks
 from comfyui_figura.pipelines.stylegan_human.training.task import GanTask, ema_beta
-from safetensors.torch import load_file
-
-DATA = Path(os.environ.get("FIGURA_GOLDEN") or Path(__file__).parent / "data") / "stylegan_human_training"
+from stylegan_training_data import DATA, fixture, part
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="golden fixtures not found")
-
-
-def fixture(name: str) -> tuple[dict, dict[str, torch.Tensor]]:
-    """Settings and tensors of a fixture; some have settings alone."""
-    path = DATA / f"{name}.safetensors"
-    return json.loads((DATA / f"{name}.json").read_text()), load_file(path) if path.is_file() else {}
-
-
-def part(tensors: dict, prefix: str) -> dict[str, torch.Tensor]:
-    return {key[len(prefix) :]: value.clone() for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def generator_of(kwargs: dict, state: dict, **more) -> Generator:

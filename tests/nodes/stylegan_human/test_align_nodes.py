@@ -35,12 +35,6 @@ SIZE, NAN = (240, 160), float("nan")
 FACE = V2Config(32, square=True, z_dim=32, w_dim=32, channel_base=512, channel_max=24)
 
 
-@pytest.fixture(autouse=True)
-def as_comfyui_runs():
-    with torch.inference_mode():
-        yield
-
-
 def photo(count=1):
     return torch.rand(count, *SIZE, 3, generator=torch.Generator().manual_seed(0)) * 0.8
 

@@ -7,7 +7,6 @@ pytest.importorskip("comfy", reason="no ComfyUI: set COMFYUI_PATH")
 av = pytest.importorskip("av")
 
 import comfy.model_management as management  # noqa: E402
-from comfyui_figura.nodes import host  # noqa: E402
 from comfyui_figura.nodes.stylegan_human.edit import FiguraStyleGANEdit, FiguraStyleGANSeFa  # noqa: E402
 from comfyui_figura.nodes.stylegan_human.explore import (  # noqa: E402
     FiguraStyleGANLatentGrid,
@@ -23,23 +22,10 @@ from comfyui_figura.nodes.stylegan_human.films import (  # noqa: E402
 from comfyui_figura.nodes.stylegan_human.generate import FiguraStyleGANSampler  # noqa: E402
 from comfyui_figura.nodes.stylegan_human.latents import FiguraStyleGANLatentMath  # noqa: E402
 from comfyui_figura.pipelines.common.errors import FiguraInputError  # noqa: E402
-from comfyui_figura.pipelines.demo.stylegan_human import random_generator  # noqa: E402
-from comfyui_figura.pipelines.stylegan_human.configs import tiny  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws  # noqa: E402
 from comfyui_figura.pipelines.stylegan_human.latents.latent_file import Latents  # noqa: E402
 
 NAN = float("nan")
-
-
-@pytest.fixture(scope="module", params=[1, 2, 3])
-def stylegan(request):
-    return host.as_patcher(random_generator(tiny(request.param)))
-
-
-@pytest.fixture(autouse=True)
-def as_comfyui_runs():
-    with torch.inference_mode():
-        yield
 
 
 def latent(stylegan, *seeds) -> Latents:

@@ -75,12 +75,6 @@ def grid(stylegan):
     return images, latents
 
 
-@pytest.fixture(autouse=True)
-def as_comfyui_runs():
-    with torch.inference_mode():
-        yield
-
-
 def redness(images):
     return images[..., 0].mean(dim=(1, 2)) - images[..., 1:].mean(dim=(1, 2, 3))
 

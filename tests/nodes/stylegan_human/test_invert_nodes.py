@@ -55,12 +55,6 @@ def folders(tmp_path_factory):
     folder_paths.filename_list_cache.clear()
 
 
-@pytest.fixture(autouse=True)
-def as_comfyui_runs():
-    with torch.inference_mode():
-        yield
-
-
 @pytest.fixture(scope="module")
 def stylegan():
     with torch.inference_mode(False):

@@ -51,13 +51,6 @@ def folders(tmp_path_factory):
     folder_paths.filename_list_cache.clear()
 
 
-@pytest.fixture(autouse=True)
-def as_comfyui_runs():
-    """ComfyUI executes nodes under inference mode, on the CPU here."""
-    with torch.inference_mode():
-        yield
-
-
 def load(name: str = V2):
     return FiguraStyleGANLoader.execute(name).result[0]
 

@@ -33,11 +33,6 @@ from comfyui_figura.pipelines.stylegan_human.latents.edit import EVERY_ROW, styl
 from safetensors.torch import load_file, save_file
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
-def generator(request):
-    return random_generator(tiny(request.param))
-
-
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     path = tmp_path_factory.mktemp("cli") / "network.pkl"

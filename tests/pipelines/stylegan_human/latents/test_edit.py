@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.demo.stylegan_human import random_generator
-from comfyui_figura.pipelines.stylegan_human.configs import tiny
 from comfyui_figura.pipelines.stylegan_human.directions.direction_file import load_direction
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws, synthesize
 from comfyui_figura.pipelines.stylegan_human.latents.edit import (
@@ -21,11 +19,6 @@ from comfyui_figura.pipelines.stylegan_human.latents.edit import (
 from comfyui_figura.pipelines.stylegan_human.latents.latents import mix_styles
 from comfyui_figura.pipelines.stylegan_human.latents.mixing import mixing_matrix
 from comfyui_figura.pipelines.stylegan_human.networks import synthesis as synthesis_module
-
-
-@pytest.fixture(scope="module", params=[1, 2, 3])
-def generator(request):
-    return random_generator(tiny(request.param))
 
 
 def test_factorisation_is_an_orthonormal_basis_strongest_first(generator):

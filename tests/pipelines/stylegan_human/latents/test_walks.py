@@ -3,8 +3,6 @@
 import pytest
 import torch
 from comfyui_figura.pipelines.common.errors import FiguraInputError
-from comfyui_figura.pipelines.demo.stylegan_human import random_generator
-from comfyui_figura.pipelines.stylegan_human.configs import tiny
 from comfyui_figura.pipelines.stylegan_human.generate import sample_ws
 from comfyui_figura.pipelines.stylegan_human.latents.latents import seeds_to_z
 from comfyui_figura.pipelines.stylegan_human.latents.walks import (
@@ -15,11 +13,6 @@ from comfyui_figura.pipelines.stylegan_human.latents.walks import (
     random_walk,
     smooth_z,
 )
-
-
-@pytest.fixture(scope="module", params=[1, 2, 3])
-def generator(request):
-    return random_generator(tiny(request.param))
 
 
 def test_the_released_interpolation(generator):

@@ -21,11 +21,6 @@ from comfyui_figura.pipelines.stylegan_human.networks.noise import noise_source
 from comfyui_figura.pipelines.stylegan_human.networks.synthesis import Context, PrefixCache
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
-def generator(request):
-    return random_generator(tiny(request.param))
-
-
 @pytest.mark.parametrize(
     "config", [tiny(1), tiny(2), tiny(3), stylegan3_r(128)], ids=["v1", "v2", "v3t", "v3r"]
 )
