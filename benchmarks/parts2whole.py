@@ -10,12 +10,10 @@ as the released formulation takes minutes at 768x512.
 """
 
 import os
-import statistics
-import time
 
 import torch
 
-from .measure import Record, record
+from .measure import Record, compare, record
 
 UNET = {
     "sample_size": 64, "in_channels": 4, "out_channels": 4, "layers_per_block": 2, "attention_head_dim": 8,
@@ -187,16 +185,9 @@ def _released(step: Step, count: int) -> list[Record]:
     ]
 
 
-def timed(name: str, ours, other, other_is: str, repeats: int = 1) -> Record:
-    """CPU seconds, taken alternately, without a warm-up of minutes: the small steps before have warmed up."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for work, seconds in zip((ours, other), times, strict=True):
-            start = time.process_time()
-            work()
-            seconds.append(time.process_time() - start)
-    a, b = (statistics.median(seconds) for seconds in times)
-    return record(name, a, b, other_is, "CPU s")
+def timed(name: str, ours, other, other_is: str) -> Record:
+    """CPU seconds, without a warm-up of minutes: the small steps before have warmed up."""
+    return compare(name, ours, other, other_is, repeats=1, warm=True)
 
 
 def _memory(count: int) -> Record:
