@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -95,6 +96,7 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raise FiguraInputError for what cannot work."""
+        self.trainer.check()
         if not self.data:
             raise FiguraInputError(
                 "data", "no folder", "one or more folders with a mapping file",
@@ -103,10 +105,11 @@ class TrainConfig:
         if any(side < MULTIPLE or side % MULTIPLE for side in self.size):
             raise FiguraInputError("size", f"{self.size}", f"height and width in multiples of {MULTIPLE}")
         for name in ("lr", "held_out", "measured", "preview_steps", "skeleton_scale"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < inf:
                 raise FiguraInputError(name, str(getattr(self, name)), "a number above 0")
-        if not self.heatmap_weight >= 0:
-            raise FiguraInputError("heatmap-weight", str(self.heatmap_weight), "0 or more")
+        for name in ("heatmap_weight", "heatmap_threshold", "warmup", "weight_decay", "guidance"):
+            if not 0 <= getattr(self, name) < inf:
+                raise FiguraInputError(name, str(getattr(self, name)), "a number from 0 up")
         if not 0 <= self.ema < 1:
             raise FiguraInputError("ema", str(self.ema), "a share from 0 to below 1")
         _check_shares("chances and drop-text", (*astuple(self.chances), self.drop_text))
