@@ -11,7 +11,10 @@ import pytest
 from comfyui_figura.pipelines import __main__ as figura
 from comfyui_figura.pipelines.demo import humansd as tiny_humansd
 from comfyui_figura.pipelines.demo import parts2whole as tiny_parts2whole
+from comfyui_figura.pipelines.demo import pose as tiny_pose
 from comfyui_figura.pipelines.mannequin.commands import WriteConfig, write
+from comfyui_figura.pipelines.pose.files import save_poses
+from comfyui_figura.pipelines.pose.library import ready_pose
 from PIL import Image
 
 DEMO = Path(figura.__file__).parent / "demo" / "models"
@@ -28,6 +31,8 @@ def given(tmp_path_factory):
     write(WriteConfig("cosmicman", root / "people", 4, size=(64, 32)))
     tiny_parts2whole.write_folder(root / "Parts2Whole")
     tiny_humansd.write_models(root)
+    tiny_pose.write_models(root)
+    save_poses(root / "poses" / "a", [ready_pose("standing")], "npz")
     for name in ("empty", "texts", "dots", "pictures", "folder.png", "folder.safetensors"):
         (root / name).mkdir()
     Image.new("RGB", (32, 64), "red").save(root / "pictures" / "a.png")
@@ -57,6 +62,10 @@ GOOD = {
     "stylegan convert": f"{NETWORK} out.safetensors",
     "humansd generate": f"--prompt x --humansd-checkpoint {{given}}/checkpoints/{tiny_humansd.CHECKPOINT} "
     "--ddim-steps 1 --image-H 64 --image-W 64 --save-path out",
+    "humansd train": f"--trainer.out run --trainer.cpu --base-path {{given}}/checkpoints/"
+    f"{tiny_humansd.CHECKPOINT} --data .mannequin.stream:poses,count=4 --size 64 64",
+    "humansd measure": "--pictures {given}/pictures --poses {given}/poses "
+    f"--pose-from.estimator {{given}}/pose_estimators/{tiny_pose.HIGHERHRNET}",
     "humansd skeleton": "--save-path out",
     "humansd widen": "--out out.safetensors",
     "humansd convert": "--out out.safetensors",
@@ -91,11 +100,12 @@ FOLDERS_THAT_ARE_FILES = [
     "humansd skeleton --source {given}/text.json --save-path", "cosmicman generate --outdir",
     "parts2whole generate --out", "base generate --outdir", "base new --out", "mannequin write --out",
     *(f"{verb} --trainer.out" for verb in
-      ("cosmicman train", "base vae", "base text", "mannequin train-reader")),
+      ("cosmicman train", "humansd train", "base vae", "base text", "mannequin train-reader")),
 ]  # fmt: skip
 FILES_THAT_ARE_FOLDERS = [
     "mannequin sheet --out {given}/folder.png", "mannequin read --out {given}/empty",
     "base score --out {given}/empty", "base measure --out {given}/empty",
+    "humansd measure --out {given}/empty",
     "base pack --out {given}/folder.safetensors", "stylegan latent --picture {given}/folder.png",
     f"humansd widen --source {NETWORK} --out {{given}}/folder.safetensors",
     f"humansd convert --source {NETWORK} --out {{given}}/folder.safetensors",
@@ -108,7 +118,8 @@ FILES_TO_READ = [
     "stylegan latent --blend", "stylegan find --without", "stylegan invert --encoder",
     "humansd generate --ready-pose standing --humansd-checkpoint", "humansd widen --source",
     "humansd convert --source", "cosmicman generate --unet-path", "cosmicman generate --base-path",
-    "cosmicman train --base-path", "base text --base-path", "base generate --base-path",
+    "cosmicman train --base-path", "humansd train --base-path", "humansd measure --poses",
+    "humansd measure --pose-from.estimator", "base text --base-path", "base generate --base-path",
     "base score --base-path", "base measure --vae", "base new --vae", "base pack --model",
     "parts2whole generate --model", "parts2whole generate --file", "mannequin read --reader",
     "mannequin read --captions", "identify", "report",
@@ -124,6 +135,7 @@ FOLDERS = [
     "stylegan paste --edited", "stylegan bg-white --raw-img-dir", "stylegan bg-white --raw-seg-dir",
     "mannequin read --images", "base score --data", "base measure --data", "base new --data",
     "base vae --data", "base text --data", "cosmicman train --data", "humansd skeleton --source",
+    "humansd train --data", "humansd measure --pictures",
 ]  # fmt: skip
 NUMBERS = {
     "stylegan generate": "--trunc nan, --trunc inf, --seeds -1, --seeds x, --seeds 5-1, --device abacus",
@@ -139,6 +151,11 @@ NUMBERS = {
     "stylegan inset": "--film-every 0, --joint-steps -1, --trunc nan",
     "humansd generate": "--scale nan, --scale -1, --eta nan, --pose-strength inf, --strength nan, --seed -1, "
     "--image-H 65, --image-W 0, --num-samples 0, --ddim-steps 0, --detection-thresh nan",
+    "humansd train": "--lr nan, --guidance inf, --drop-text 2, --chances.turn -1, --skeleton-scale 0, "
+    "--size 65 64, --heatmap-weight nan, --ema 1, --loss heatmap_paper, --trainer.batch 0, "
+    "--data .mannequin.stream:poses,count=0",
+    "humansd measure": "--detection-thresh nan, --kid-subset 1, --real {given}/pictures, "
+    "--detector json:dumps",
     "humansd skeleton": "--source {given}/text.json --detection-thresh nan",
     "cosmicman generate": "--H 65, --W -8, --steps 0, --images -1, --scale nan, --seed -1, --sampler x",
     "cosmicman train": "--guidance nan, --lr inf, --weight-decay nan, --warmup -1, --trainer.batch 0, "
@@ -217,7 +234,6 @@ def test_every_command_has_cases():
         names |= {f"{first} {verb}" for verb in rest} if isinstance(rest, dict) else {first}
     assert names - {command_of(line) for line in cases()} <= {
         "demo", "convert", "cosmicman study", "stylegan convert", "stylegan train", "stylegan measure",
-        "humansd train",
     }  # fmt: skip
 
 
