@@ -1,4 +1,11 @@
-"""A running prompt stops within two steps when asked to, and the next one runs as if nothing had been."""
+"""A running prompt stops within two steps when asked to, and the next one runs as if nothing had been.
+
+Steps of tiny models take milliseconds, and a message says nothing of when its step was done. So the steps
+count that are told of after the server has answered and twice as long as that took has passed: by then
+whatever was under way has arrived, on a quiet machine and on a busy one.
+"""
+
+import time
 
 import pytest
 from harness import graphs
@@ -6,7 +13,6 @@ from harness import graphs
 STEPS = ("steps", "iterations", "joint_steps")
 MANY = 300
 AFTER = 2  # steps that may still be seen: one under way when the request arrives, one reported meanwhile
-QUICK = {"FiguraStyleGANEditSweep": 20}  # draws a tiny picture in the time that the request travels
 AT_ONCE = {"FiguraStyleGANWalk"}  # its steps are rows of numbers: done before anybody could ask
 
 
@@ -27,17 +33,20 @@ def test_it_stops_within_two_steps(client, object_info, kind, name, node_id, key
     inputs = object_info[kind]["input"]
     options = {**inputs.get("required", {}), **inputs.get("optional", {})}[key][1]
     many = min(MANY, options.get("max", MANY))
-    seen, at = [], []
+    told, asked, answered = [], [], []
 
     def stop_at_first_step(data):
         if str(data["node"]) == node_id:
-            seen.append(data["value"])
-            if not at and data["value"] >= 1:
+            told.append((data["value"], time.monotonic()))
+            if not asked and data["value"] >= 1:
+                asked.append(time.monotonic())
                 client.interrupt(data["prompt_id"])
-                at.append(data["value"])
+                answered.append(time.monotonic())
 
     run = client.run(graphs.with_input(graphs.light(name), node_id, key, many), stop_at_first_step)
     assert run.end == "execution_interrupted", run.error.get("exception_message")
-    assert at and max(seen) <= at[0] + QUICK.get(kind, AFTER), seen
+    quiet = answered[0] + 2 * (answered[0] - asked[0])
+    late = [value for value, when in told if when > quiet]
+    assert len(late) <= AFTER and told[-1][0] < many, told
     again = client.run(graphs.light(name))
     assert again.end == "execution_success", again.error.get("exception_message")
