@@ -19,6 +19,7 @@ from comfyui_figura.pipelines.humansd.dataset import PoseDataset
 from comfyui_figura.pipelines.humansd.skeleton import draw_skeleton
 from comfyui_figura.pipelines.humansd.training import losses
 from comfyui_figura.pipelines.humansd.training.augmentation import Draws, varied
+from comfyui_figura.pipelines.humansd.training.step import average_decay, sampled_latents
 from comfyui_figura.pipelines.humansd.unet import build_unet
 from comfyui_figura.pipelines.pose.estimators import higherhrnet
 from PIL import Image
@@ -161,8 +162,6 @@ def loss_of(case, prediction, golden, autoencoder, estimator):
 
 def full_step(unet, autoencoder, recorded):
     """From pictures, with the recorded draws in the place of random ones."""
-    from comfyui_figura.pipelines.humansd.training.step import sampled_latents
-
     latents = []
     for name, draw in (("jpg_u8", "posterior_eps_image"), ("pose_img_u8", "posterior_eps_pose")):
         pixels = recorded[f"step.{name}"].permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -210,7 +209,7 @@ def check_update(case, unet, names, want, recorded):
         parameters.values(), settings["lr"], settings["betas"], settings["eps"], settings["weight_decay"]
     )
     optimizer.step()
-    decay = min(0.9999, (1 + 1) / (10 + 1))  # the released counter is raised before it is used
+    decay = average_decay(0, 0.9999)
     assert decay == pytest.approx(want["ema_decay_first_update"])
     for name, tensor in recorded.items():
         for kind in ("after_step", "ema"):

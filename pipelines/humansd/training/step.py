@@ -1,4 +1,4 @@
-"""One update's arithmetic: pictures and skeletons to latents, as the released trainer draws them."""
+"""One update's arithmetic as the released trainer's: latents of both pictures, the average's share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,3 +16,11 @@ def sampled_latents(vae: Any, pixels: Tensor, draw: Callable[[Tensor], Tensor]) 
     posterior = vae.encode(pixels.to(next(vae.parameters()))).latent_dist
     mean = posterior.mean.float()
     return (mean + posterior.std.float() * draw(mean)) * LATENT_SCALE
+
+
+def average_decay(number: int, most: float) -> float:
+    """How much of the average stays after update ``number`` (the first is 0), at most ``most``.
+
+    The released code counts the update before it takes the share, so the first keeps 2/11.
+    """
+    return min(most, (2 + number) / (11 + number))

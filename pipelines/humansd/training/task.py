@@ -30,7 +30,7 @@ from .configs import TrainConfig
 from .losses import JointWeights, noise_loss
 from .samples import PoseSamples, Sample
 from .start import open_start
-from .step import sampled_latents
+from .step import average_decay, sampled_latents
 
 SHOWN = 8
 PREVIEW_SEED = 1000
@@ -114,7 +114,7 @@ class HumanSDTask(Task):
                 if name == "loss" or self.joints is not None:
                     total[name] = total.get(name, 0.0) + value.detach() / step.rounds
         if step.apply("unet") and self.averages:
-            beta = min(self.config.ema, (1 + step.number) / (10 + step.number))
+            beta = average_decay(step.number, self.config.ema)
             update_average(self.averages["unet"], self.modules["unet"], beta)
         return total
 
